@@ -1,0 +1,327 @@
+"""Settings: what a run is. One frozen model per concern, read from one YAML file and the catalogue it names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from assets.errors import ConfigError
+from assets.lake import check_slug
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """Base of every concern: immutable, and an unknown setting is an error rather than a typo nobody sees."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BenchmarkSettings(Settings):
+    """One benchmark: decontaminated against, and scored unless `evaluate` is false.
+
+    `path` may be absolute, relative to the configuration file, or begin with `{home}` or `{lake}`.
+    """
+
+    name: str
+    path: str
+    evaluate: bool = True
+
+
+class SplitSettings(Settings):
+    """Shares of prompt clusters per stage; the rest is train (design: the tables, Splits)."""
+
+    stage_1_dev: Share = 0.15
+    stage_1_holdout: Share = 0.25
+    stage_2_dev: Share = 0.0
+    stage_2_holdout: Share = 0.05
+
+
+class DecontaminationSettings(Settings):
+    """13-gram contamination. Paper: one shared 13-gram with a first-turn benchmark prompt drops the pair."""
+
+    ngram: Positive = 13
+    # n-grams that occur in more benchmark prompts than this are boilerplate and count for nothing.
+    max_benchmark_prompts: Positive = 40
+
+
+class PeopleSettings(Settings):
+    """Who verifies: simulated people, votes recorded in the sources, or an inbox that real people fill.
+
+    `persons` (simulated): name to accuracy. `votes_per_pair`: how many people see a pair.
+    """
+
+    provider: Literal["simulated", "recorded", "inbox"]
+    persons: dict[str, Share] = {}
+    votes_per_pair: Positive = 3
+    undecided_rate: Share = 0.0
+    min_alpha: float = 0.4
+
+
+class AttributeSettings(Settings):
+    """Who writes the preference attributes. `keyword_rules` needs no model and says so in `writer`."""
+
+    provider: Literal["keyword_rules"] = "keyword_rules"
+    max_pairs: Positive = 20_000
+
+
+class JudgeSettings(Settings):
+    """One judge. Simulated ones state what they simulate; recorded ones replay `labeller` names of the sources."""
+
+    name: str
+    provider: Literal["simulated", "recorded"]
+    # simulated: probability that the judge's belief about a pair is right.
+    accuracy: Share | None = None
+    # simulated: probability that a call answers with the response shown first, whatever the judge believes.
+    position_bias: Share = 0.0
+    # simulated: correlation of this judge's errors with the other simulated judges'.
+    error_correlation: Share = 0.0
+    # simulated: probability that a single call departs from the judge's belief.
+    call_noise: Share = 0.05
+    # recorded: labellers of `recorded_verdicts` that this judge replays; empty means all judges' verdicts.
+    labellers: tuple[str, ...] = ()
+    usd_per_call: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _simulated_states_its_accuracy(self) -> JudgeSettings:
+        if self.provider == "simulated" and self.accuracy is None:
+            raise ValueError(f"simulated judge {self.name!r} must state its accuracy")
+        return self
+
+
+class VotingSettings(Settings):
+    """How votes become one verdict (method: left open by the paper, first row)."""
+
+    votes_per_order: Positive = 3
+    # Merged confidence below this is "undecided": neither silver nor training data.
+    min_confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.65
+    # Judges weigh by log-odds of their accuracy on gold dev, shrunk towards this many imagined half-right labels.
+    shrinkage_labels: Count = 20
+    # A judge whose accuracy on gold dev is below the bar is reported and not used. 0.5 is chance.
+    min_accuracy: Share = 0.55
+    min_labels_to_qualify: Positive = 30
+    num_examples: Count = 8
+
+
+class RoundSettings(Settings):
+    """The stage-1 loop. Paper: 8 iterations, seed of about 80 K pairs."""
+
+    num_rounds: Positive = 3
+    """Seed round included: round_0 to round_{n-1}."""
+    # Seed round: pairs for people by split, and further train pairs for judges alone.
+    seed_people: dict[Literal["train", "dev", "holdout"], Count]
+    seed_judged: Count
+    # Later rounds: labels by people a round, taken from what was retrieved.
+    people_per_round: Count
+    max_retrieved: Positive
+    k_max: Positive = 8
+
+
+class EmbeddingSettings(Settings):
+    """What retrieval sees: the conversation and the attributes, never the responses."""
+
+    provider: Literal["hashed_words", "sentence_transformer"] = "hashed_words"
+    dimensions: Positive = 512
+    # sentence_transformer: a Hugging Face id, a folder, or `package:NAME` for a model inside a Python package.
+    model: str = ""
+    revision: str = ""
+
+
+class TrainingRecipe(Settings):
+    """How one reward model is trained. Paper's values in brackets.
+
+    backbone: `scratch` (a small Llama made from nothing), `frozen_encoder` (a sentence encoder that is not
+    trained, with a head that is) or `pretrained` (any causal model through AutoModelForSequenceClassification).
+    """
+
+    backbone: Literal["scratch", "frozen_encoder", "pretrained"]
+    # A Hugging Face id, a folder or `package:NAME`; empty for `scratch`.
+    model: str = ""
+    revision: str = ""
+    # scratch only.
+    hidden_size: Positive = 160
+    num_layers: Positive = 4
+    num_heads: Positive = 4
+    vocabulary_size: Positive = 4096
+    # frozen_encoder only: width of the head's hidden layer.
+    head_size: Positive = 256
+    max_tokens: Positive = 256  # [16,384]
+    batch_pairs: Positive = 32  # [256 in the iterations, 10,240 at the end]
+    max_steps: Positive = 300
+    max_epochs: Positive = 20  # [1]
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3  # [1e-6 to 4e-6; 3e-6 at the end]
+    warmup_share: Share = 0.05
+    schedule: Literal["linear", "constant"] = "linear"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    dropout: Share = 0.0
+    eval_every: Positive = 50
+    num_evals_without_gain: Positive = 1_000_000
+    precision: Literal["float32", "bfloat16"] = "float32"
+    max_train_pairs: Positive = 1_000_000
+
+
+class ModelSettings(Settings):
+    """Recipes: the loop's, the gold model's, and one per size of the suite that is trained at the end."""
+
+    loop: TrainingRecipe
+    gold: TrainingRecipe
+    final: dict[str, TrainingRecipe]
+
+
+class FilterSettings(Settings):
+    """Stage 2 (method, section 5)."""
+
+    band: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    flip: Literal["unanimous", "all_discarded"] = "unanimous"
+    max_judged_pairs: Count = 5_000
+    # Pairs of the wild pool scored per source, in order of pair id; the rest is counted `not_scored`.
+    max_scored_per_source: Positive = 10_000_000
+    train_on: Literal["kept", "kept_and_flipped"] = "kept"
+
+
+class GateSettings(Settings):
+    """When a candidate becomes champion."""
+
+    # Largest loss on any benchmark that still passes, as a difference of accuracies (lower end of the interval).
+    max_loss: Share = 0.05
+    num_bootstrap: Positive = 2_000
+
+
+class RunSettings(Settings):
+    """Everything that defines a run."""
+
+    name: str
+    seed: int
+    catalogue: str
+    benchmarks: tuple[BenchmarkSettings, ...]
+    decontamination: DecontaminationSettings = DecontaminationSettings()
+    splits: SplitSettings = SplitSettings()
+    people: PeopleSettings
+    attributes: AttributeSettings = AttributeSettings()
+    judges: tuple[JudgeSettings, ...]
+    voting: VotingSettings = VotingSettings()
+    rounds: RoundSettings
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    models: ModelSettings
+    filter: FilterSettings = FilterSettings()
+    gate: GateSettings = GateSettings()
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_safe(self) -> RunSettings:
+        check_slug(self.name, "configuration")
+        for what, names in (
+            ("benchmark", [b.name for b in self.benchmarks]),
+            ("judge", [j.name for j in self.judges]),
+            ("model size", list(self.models.final)),
+        ):
+            for name in names:
+                check_slug(name, what)
+                if names.count(name) > 1:
+                    raise ValueError(f"{what} {name!r} is named twice")
+        return self
+
+    @property
+    def round_names(self) -> tuple[str, ...]:
+        """`round_0` to the last round, in order."""
+        return tuple(f"round_{number}" for number in range(self.rounds.num_rounds))
+
+    def section_hash(self, *sections: str) -> str:
+        """Hash of the named concerns: what an artifact made from them is stale against."""
+        dump = self.model_dump(mode="json")
+        state = hashlib.blake2b(digest_size=16)
+        for section in sorted(sections):
+            state.update(yaml.safe_dump({section: dump[section]}, sort_keys=True).encode())
+        return state.hexdigest()
+
+
+def read_yaml(path: Path) -> dict:
+    """A YAML file that must hold one mapping; read by the safe loader."""
+    try:
+        value = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("There is no such configuration file.", where=str(path), todo="check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"A configuration file is not valid YAML: {error}", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise ConfigError("A configuration file must hold one mapping of settings.", where=str(path))
+    return value
+
+
+def describe_validation(error: ValidationError) -> str:
+    """Pydantic's findings in one line: setting, and what is wrong with it."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+
+
+def load_settings(path: str | Path) -> RunSettings:
+    """Read and validate a run's configuration.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or a setting is wrong; all wrong settings are named.
+    """
+    path = Path(path)
+    try:
+        return RunSettings(**read_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(
+            f"The configuration cannot be used: {describe_validation(error)}.",
+            where=str(path),
+            todo="correct the settings named",
+        ) from error
+
+
+def home_folder() -> Path:
+    """The folder everything lives under: SYNPREF_HOME, default `.synpref` in the repository."""
+    return Path(os.environ.get("SYNPREF_HOME") or REPOSITORY / ".synpref").expanduser().resolve()
+
+
+class Workspace:
+    """Where a run's things lie under the home folder. Knows paths and holds no rules.
+
+    Args:
+        config_path: the run's configuration file.
+        home: the home folder; by default `home_folder()`.
+    """
+
+    def __init__(self, config_path: str | Path, home: Path | None = None) -> None:
+        self.config_path = Path(config_path).resolve()
+        self.settings = load_settings(self.config_path)
+        self.home = home or home_folder()
+        name = self.settings.name
+        self.lake_root = self.home / "lake" / name
+        self.duckdb_file = self.home / "warehouse" / f"{name}.duckdb"
+        self.dagster_home = self.home / "dagster" / name
+        self.models = self.home / "models" / name
+        self.reports = self.home / "reports"
+        self.inbox = self.home / "inbox" / name
+        self.mlflow_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
+        self.mlflow_artifacts = self.home / "mlartifacts"
+        self.catalogue_path = self.resolve(self.settings.catalogue)
+
+    def resolve(self, path: str) -> Path:
+        """A path of the configuration: `{home}` and `{lake}` filled in, relative ones beside the file."""
+        filled = path.replace("{home}", str(self.home)).replace("{lake}", str(self.lake_root))
+        return (self.config_path.parent / Path(filled).expanduser()).resolve()
+
+    def make_home(self) -> None:
+        """Create the home folder, or say clearly why it cannot be."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            probe = self.home / ".write_probe"
+            probe.write_text("")
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"The home folder cannot be written: {error.strerror}.",
+                where=str(self.home),
+                todo="make it writable, or set SYNPREF_HOME to a folder that is",
+            ) from error

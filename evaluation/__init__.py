@@ -1,0 +1,1 @@
+"""Evaluation of reward models, usable without Dagster: `python -m evaluation.run`."""
