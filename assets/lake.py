@@ -92,9 +92,7 @@ class Lake:
         contract = contract_of(table)
         partition = dict(partition or {})
         if set(partition) != set(contract.partition_by):
-            raise ContractError(
-                f"{table} is partitioned by {list(contract.partition_by)}, not by {sorted(partition)}."
-            )
+            raise ContractError(f"{table} is partitioned by {list(contract.partition_by)}, not by {sorted(partition)}.")
         path = self.root / table
         for level in contract.partition_by:
             path = path / f"{level}={check_slug(partition[level])}"
@@ -136,9 +134,7 @@ class Lake:
         parts = []
         for path in self.files(table, **where):
             try:
-                parts.append(pq.ParquetFile(path).read(columns) if filters is None else None)
-                if filters is not None:
-                    parts[-1] = pq.read_table(path, columns=columns, filters=filters, partitioning=None)
+                parts.append(pq.read_table(path, columns=columns, filters=filters, partitioning=None))
             except (pa.ArrowInvalid, OSError) as error:
                 raise SynprefError(
                     f"A published file of {table} cannot be read: {error}.",
@@ -281,7 +277,7 @@ class Lake:
             self._make_folder(path.parent)
             temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
             pq.write_table(contract_of(table).schema.empty_table(), temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
         return path
 
 
@@ -362,7 +358,7 @@ class PartitionWriter:
         _sync(self._temporary)
         sha = _sha256(self._temporary)
         name = f"data-{sha[:16]}.parquet"
-        os.replace(self._temporary, self._folder / name)
+        self._temporary.replace(self._folder / name)
         _sync(self._folder)
         manifest = Manifest(
             table=self.table,
@@ -389,7 +385,7 @@ def write_atomically(path: Path, text: str) -> None:
     try:
         temporary.write_text(text, "utf-8")
         _sync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
