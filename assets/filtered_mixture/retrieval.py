@@ -1,0 +1,116 @@
+"""Error-driven adaptive retrieval: where the reward model is wrong about gold, fetch more of the same.
+
+Paper, section on adaptive retrieval (method, section 4): queries are gold pairs, neighbours come from the
+unverified pool, and the worse the model does on a query, the more neighbours it earns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from assets.accounting import StageCounts
+from assets.contracts import from_rows
+
+# Rows of queries whose similarities to the whole pool are held in memory at once.
+_BLOCK = 512
+
+
+def num_neighbours(probability: float, k_max: int = 8) -> int:
+    """Neighbours a query earns, from the model's probability of the query's gold side.
+
+    The paper's rule with k_max = 8: all eight when the model is wrong, fewer the surer it is rightly.
+
+    >>> [num_neighbours(p) for p in (0.3, 0.5, 0.51, 0.625, 0.75, 0.875, 0.99, 1.0)]
+    [8, 8, 4, 3, 2, 1, 1, 0]
+    """
+    if not 0 <= probability <= 1:
+        raise ValueError(f"a probability lies between 0 and 1, not at {probability}")
+    return k_max if probability <= 0.5 else math.ceil(k_max * (1 - probability))
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Pairs retrieved for one round.
+
+    Attributes:
+        table: contract `retrieved_pairs`, in order of pair id.
+        counts: neighbours found by any query, in; taken, out; dropped because another query was nearer
+            (`taken_by_nearer_query`) or the round was full (`over_round_limit`).
+        neighbours_earned: number of queries that earned each k.
+    """
+
+    table: pa.Table
+    counts: StageCounts
+    neighbours_earned: dict[int, int]
+
+
+def retrieve(
+    query_ids: Sequence[str],
+    query_vectors: np.ndarray,
+    probabilities: Sequence[float],
+    pool_ids: Sequence[str],
+    pool_vectors: np.ndarray,
+    *,
+    k_max: int,
+    max_retrieved: int,
+) -> Retrieval:
+    """Fetch the nearest pool pairs of every query, each pair once, by its nearest query.
+
+    When the round has no room for all, pairs of the queries with the lowest probability go first.
+
+    Args:
+        query_ids: gold train pairs, n of them.
+        query_vectors: float32 [n, d], unit length.
+        probabilities: n values; the loop model's probability of each query's gold side.
+        pool_ids: m pairs of the unverified pool that no round has labelled.
+        pool_vectors: float32 [m, d], unit length.
+    """
+    earned = [num_neighbours(p, k_max) for p in probabilities]
+    found: list[tuple[float, str, int]] = []
+    for query, positions, similarities in _nearest(query_vectors, pool_vectors, earned):
+        found += [(float(s), pool_ids[i], query) for i, s in zip(positions, similarities, strict=True)]
+
+    nearest: dict[str, tuple[float, int]] = {}
+    for similarity, pair, query in found:
+        best = nearest.get(pair)
+        # Equal similarities go to the query with the lower id, so that the order of queries is immaterial.
+        if best is None or (-similarity, query_ids[query]) < (-best[0], query_ids[best[1]]):
+            nearest[pair] = (similarity, query)
+    ranked = sorted(nearest.items(), key=lambda item: (probabilities[item[1][1]], -item[1][0], item[0]))
+    taken = sorted(ranked[:max_retrieved])
+    rows = [
+        {
+            "pair_id": pair,
+            "query_pair_id": query_ids[query],
+            "similarity": similarity,
+            "query_probability": float(probabilities[query]),
+            "k": earned[query],
+            "reason": "model_wrong_on_query" if probabilities[query] <= 0.5 else "model_unsure_on_query",
+        }
+        for pair, (similarity, query) in taken
+    ]
+    dropped = {"taken_by_nearer_query": len(found) - len(nearest), "over_round_limit": len(nearest) - len(taken)}
+    return Retrieval(
+        table=from_rows(rows, "retrieved_pairs"),
+        counts=StageCounts(len(found), len(taken), {k: v for k, v in dropped.items() if v}),
+        neighbours_earned={k: earned.count(k) for k in sorted(set(earned))},
+    )
+
+
+def _nearest(queries: np.ndarray, pool: np.ndarray, earned: Sequence[int]):
+    """For each query: its index, the positions of its nearest pool rows and their cosine similarities."""
+    widest = min(max(earned, default=0), len(pool))
+    if widest == 0:
+        return
+    for start in range(0, len(queries), _BLOCK):
+        similarities = queries[start : start + _BLOCK] @ pool.T
+        # A stable sort breaks ties by position; pool rows come in order of pair id.
+        order = np.argsort(-similarities, axis=1, kind="stable")[:, :widest]
+        for row, positions in enumerate(order):
+            best = positions[: earned[start + row]]
+            yield start + row, best, similarities[row, best]
