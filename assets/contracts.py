@@ -305,6 +305,53 @@ _ALL = (
         partition_by=("model_name",),
         volatile=("created_at",),
     ),
+    Contract(
+        "judge_qualification",
+        (
+            ("judge", _S),
+            ("judge_version", _S),
+            ("simulated", _B),
+            ("num_labels", _I64),
+            ("accuracy", _F64),
+            ("low", _F64),
+            ("high", _F64),
+            # Share of calls that chose the response shown first, minus one half.
+            ("position_bias", _F64),
+            ("self_consistency", _F64),
+            ("usd", _F64),
+            ("weight", _F64),
+            ("used", _B),
+            ("why", _S),
+        ),
+        key=("judge",),
+        partition_by=("round",),
+    ),
+    # One row: a trained reward model. `model` is its part, such as loop-round_1, best, gold, raw-tiny, final-tiny.
+    Contract(
+        "trained_models",
+        (
+            ("model_version", _S),
+            ("folder", _S),
+            ("mixture_id", _S),
+            ("num_train_pairs", _I64),
+            ("num_dev_pairs", _I64),
+            ("dev_accuracy", _F64),
+            ("temperature", _F64),
+            ("mlflow_run_id", _S),
+            # JSON: the whole training report.
+            ("report", _S),
+        ),
+        key=("model_version",),
+        partition_by=("model",),
+        volatile=("folder", "mlflow_run_id", "report"),
+    ),
+    # Saved scores (design, section 7), by model and benchmark.
+    Contract(
+        "benchmark_scores",
+        (("benchmark", _S), ("item_id", _S), ("response_index", _I32), ("score", _F64)),
+        key=("benchmark", "item_id", "response_index"),
+        partition_by=("model", "benchmark"),
+    ),
     # --- written by dbt ---
     Contract(
         "exclusions",

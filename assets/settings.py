@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assets.errors import ConfigError
-from assets.lake import check_slug
+from assets.lake import Lake, check_slug
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -279,6 +279,11 @@ def load_settings(path: str | Path) -> RunSettings:
         ) from error
 
 
+def data_folder() -> Path:
+    """What `{data}` in a path stands for: SYNPREF_DATA, default `../shared/data` beside the repository."""
+    return Path(os.environ.get("SYNPREF_DATA") or REPOSITORY.parent / "shared" / "data").expanduser().resolve()
+
+
 def home_folder() -> Path:
     """The folder everything lives under: SYNPREF_HOME, default `.synpref` in the repository."""
     return Path(os.environ.get("SYNPREF_HOME") or REPOSITORY / ".synpref").expanduser().resolve()
@@ -307,9 +312,15 @@ class Workspace:
         self.mlflow_artifacts = self.home / "mlartifacts"
         self.catalogue_path = self.resolve(self.settings.catalogue)
 
+    @property
+    def lake(self) -> Lake:
+        """The run's lake."""
+        return Lake(self.lake_root)
+
     def resolve(self, path: str) -> Path:
-        """A path of the configuration: `{home}` and `{lake}` filled in, relative ones beside the file."""
+        """A path of the configuration: `{home}`, `{lake}` and `{data}` filled in, relative ones beside the file."""
         filled = path.replace("{home}", str(self.home)).replace("{lake}", str(self.lake_root))
+        filled = filled.replace("{data}", str(data_folder()))
         return (self.config_path.parent / Path(filled).expanduser()).resolve()
 
     def make_home(self) -> None:

@@ -1,0 +1,93 @@
+"""Plots for the UI: small matplotlib figures as Markdown images, so that a person sees results, not log lines."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_INK, _ACCENT, _GRID = "#33363b", "#3b6fb6", "#d9dce1"
+_SERIES = (_ACCENT, "#c4622d", "#4c8c4a", "#7d5ba6", "#8a8d91", "#b8963a")
+
+
+def bar_chart(values: Mapping[str, float], *, title: str, unit: str = "") -> str:
+    """Horizontal bars, one per key in the order given, with the value written beside each."""
+    figure, axes = _figure(height=0.9 + 0.3 * max(1, len(values)))
+    names = list(values)
+    bars = axes.barh(range(len(names)), [values[n] for n in names], color=_ACCENT, height=0.65)
+    axes.set_yticks(range(len(names)), [_short(n) for n in names])
+    axes.invert_yaxis()
+    axes.bar_label(bars, [f"{values[n]:,.3g}" if values[n] < 1 else f"{values[n]:,.0f}" for n in names], padding=3)
+    axes.margins(x=0.15)
+    axes.set_xlabel(unit)
+    return _markdown(figure, axes, title)
+
+
+def histogram(values: Sequence[float], *, title: str, unit: str, bins: int = 40, logarithmic: bool = False) -> str:
+    """Distribution of a quantity; a logarithmic axis for lengths."""
+    import numpy as np
+
+    figure, axes = _figure(height=2.4)
+    data = np.asarray(values, dtype=float)
+    data = data[np.isfinite(data)]
+    if logarithmic and len(data):
+        data = np.maximum(data, 1)
+        edges = np.logspace(np.log10(data.min()), np.log10(data.max() + 1), bins)
+        axes.hist(data, bins=edges, color=_ACCENT)
+        axes.set_xscale("log")
+    elif len(data):
+        axes.hist(data, bins=bins, color=_ACCENT)
+    axes.set_xlabel(unit)
+    axes.set_ylabel("rows")
+    return _markdown(figure, axes, title)
+
+
+def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str, x: str, y: str) -> str:
+    """Curves over a common axis: name to (x values, y values)."""
+    figure, axes = _figure(height=2.6)
+    for colour, (name, (xs, ys)) in zip(_SERIES * len(series), series.items(), strict=False):
+        axes.plot(xs, ys, label=_short(name), color=colour, linewidth=1.6, marker="o" if len(xs) < 12 else None)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return _markdown(figure, axes, title)
+
+
+def interval_chart(rows: Mapping[str, tuple[float, float | None, float | None]], *, title: str, unit: str) -> str:
+    """Estimates with their 95 % intervals: name to (value, low, high); an interval may be absent."""
+    figure, axes = _figure(height=0.9 + 0.32 * max(1, len(rows)))
+    for position, (value, low, high) in enumerate(rows.values()):
+        if low is not None and high is not None:
+            axes.plot([low, high], [position, position], color=_ACCENT, linewidth=2)
+        axes.plot([value], [position], "o", color=_ACCENT)
+        axes.annotate(f"{value:.3f}", (value, position), textcoords="offset points", xytext=(0, 6), ha="center", size=8)
+    axes.set_yticks(range(len(rows)), [_short(n) for n in rows])
+    axes.invert_yaxis()
+    axes.margins(y=0.25)
+    axes.axvline(0.5, color=_GRID, zorder=0)
+    axes.set_xlabel(unit)
+    return _markdown(figure, axes, title)
+
+
+def _figure(height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    # A Figure of its own, not pyplot: nothing global, nothing to close.
+    figure = Figure(figsize=(6.4, height), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, colors=_INK)
+    return figure, axes
+
+
+def _markdown(figure: Any, axes: Any, title: str) -> str:
+    axes.set_title(title, loc="left", fontsize=10, color=_INK)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 32 else name[:31] + "…"

@@ -1,0 +1,76 @@
+"""Glue: the few moves every `assets.py` makes, so that an asset reads as declare, read, call, publish, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from assets import plots
+from assets.errors import SynprefError
+from assets.lake import Manifest
+
+FAILED_CHECK_STOPS = dg.AssetCheckSeverity.ERROR
+FAILED_CHECK_WARNS = dg.AssetCheckSeverity.WARN
+
+
+def now() -> datetime:
+    """The clock of the glue; rules take times as arguments."""
+    return datetime.now(UTC)
+
+
+def failure(error: SynprefError) -> dg.Failure:
+    """A run's end that a person can act on; trying again would not help."""
+    metadata = {k: v for k, v in vars(error).items() if k in ("what", "where", "kept", "todo") and v}
+    return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)
+
+
+def markdown_table(rows: list[dict[str, Any]], *, limit: int = 50) -> dg.MarkdownMetadataValue:
+    """A small table for the UI; cells are escaped, and a cut table says how much it leaves out."""
+    if not rows:
+        return dg.MetadataValue.md("*no rows*")
+    names = list(rows[0])
+
+    def cell(value: Any) -> str:
+        text = f"{value:.4g}" if isinstance(value, float) else str("" if value is None else value)
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ⏎ ")
+        return text if len(text) <= 300 else text[:299] + "…"
+
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(cell(row.get(n)) for n in names) + " |" for row in rows[:limit]]
+    if len(rows) > limit:
+        lines.append(f"\n*{len(rows) - limit} more rows*")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def plot(markdown: str) -> dg.MarkdownMetadataValue:
+    """A chart of `assets.plots` as metadata."""
+    return dg.MetadataValue.md(markdown)
+
+
+def published(manifest: Manifest, *, unchanged: bool = False, **metadata: Any) -> dg.MaterializeResult:
+    """What an asset returns: the manifest's facts, row accounting with a plot of drop reasons, and extras."""
+    facts: dict[str, Any] = {
+        "dagster/row_count": manifest.num_rows,
+        "content_hash": manifest.content_hash,
+        "inputs": manifest.inputs,
+        "file": manifest.file,
+        "unchanged": unchanged,
+    }
+    facts |= counts_metadata(manifest.info.get("counts"))
+    return dg.MaterializeResult(
+        metadata=facts | metadata, data_version=dg.DataVersion(manifest.content_hash), check_results=[]
+    )
+
+
+def counts_metadata(counts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Row accounting as metadata: rows in, rows out and, where any were dropped, how many for which reason."""
+    if not counts:
+        return {}
+    facts: dict[str, Any] = {"rows_in": counts["rows_in"], "rows_out": counts["rows_out"]}
+    if counts["dropped"]:
+        facts["dropped"] = markdown_table([{"reason": r, "rows": n} for r, n in counts["dropped"].items()])
+        facts["dropped_plot"] = plot(plots.bar_chart(counts["dropped"], title="Rows dropped, by reason", unit="rows"))
+    return facts
