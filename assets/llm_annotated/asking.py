@@ -1,0 +1,130 @@
+"""Asking: the calls made to one judge about a set of pairs, and the rows of `judge_requests` they leave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from assets.contracts import from_rows
+from assets.errors import SynprefError
+from assets.identity import digest
+from assets.llm_annotated.judging import OK, Judge, JudgeCall
+from assets.llm_annotated.votes import JudgeVerdict, Vote, merge_votes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one judge answered.
+
+    Attributes:
+        judge: who was asked.
+        votes: verdicts by pair, for pairs with at least one.
+        status_of: why there is no verdict at all, by pair, for the other pairs.
+        requests: rows of `judge_requests`, in order of pair, order and vote.
+        request_hashes: by pair, in the same order.
+    """
+
+    judge: Judge
+    votes: Mapping[str, tuple[Vote, ...]]
+    status_of: Mapping[str, str]
+    requests: Sequence[dict]
+    request_hashes: Mapping[str, tuple[str, ...]]
+
+    @property
+    def verdicts(self) -> dict[str, JudgeVerdict]:
+        """The judge's verdict over both orders and all votes, by pair."""
+        return {pair: merge_votes(votes) for pair, votes in self.votes.items()}
+
+    @property
+    def usd(self) -> float:
+        """Cost of all calls."""
+        return sum(row["cost_usd"] for row in self.requests)
+
+
+def request_hash(judge: Judge, call: JudgeCall) -> str:
+    """Id of a request: the same judge, version, pair, order, vote and examples make the same request."""
+    return digest(
+        "judge_request", judge.name, judge.version, call.pair_id, str(call.first_shown), str(call.vote), *call.examples
+    )
+
+
+def ask(
+    judge: Judge,
+    pair_ids: Iterable[str],
+    *,
+    votes_per_order: int,
+    examples: Mapping[str, Sequence[str]] | None = None,
+) -> Asked:
+    """Ask one judge about every pair, in the orders and as often as the judge's plan says.
+
+    Args:
+        judge: a provider.
+        pair_ids: a repeated id is asked once.
+        votes_per_order: repetitions in each display order; a recorded judge replays what there is.
+        examples: few-shot gold pairs by pair.
+
+    Raises:
+        SynprefError: the judge answers another number of calls than it was asked.
+    """
+    calls = [
+        JudgeCall(pair, first_shown, vote, tuple((examples or {}).get(pair, ())))
+        for pair in sorted(set(pair_ids))
+        for first_shown, vote in judge.plan(pair, votes_per_order)
+    ]
+    replies = judge.answer(calls)
+    if len(replies) != len(calls):
+        raise SynprefError(
+            f"Judge {judge.name!r} gave {len(replies)} replies to {len(calls)} calls.",
+            kept="nothing of this batch",
+            todo="correct the judge's provider: it owes one reply per call",
+        )
+    votes: dict[str, list[Vote]] = {}
+    failures: dict[str, Counter[str]] = {}
+    hashes: dict[str, list[str]] = {}
+    requests = []
+    for call, reply in zip(calls, replies, strict=True):
+        key = request_hash(judge, call)
+        hashes.setdefault(call.pair_id, []).append(key)
+        requests.append(
+            {
+                "request_hash": key,
+                "pair_id": call.pair_id,
+                "judge": judge.name,
+                "judge_version": judge.version,
+                "first_shown": call.first_shown,
+                "vote": call.vote,
+                "verdict": reply.verdict,
+                "log_probability": reply.log_probability,
+                "num_prompt_tokens": reply.num_prompt_tokens,
+                "num_completion_tokens": reply.num_completion_tokens,
+                "cost_usd": reply.cost_usd,
+                "status": reply.status,
+                "raw_reply_hash": reply.raw_reply_hash,
+            }
+        )
+        if reply.status == OK and reply.verdict is not None:
+            votes.setdefault(call.pair_id, []).append(Vote(call.first_shown, call.vote, reply.verdict))
+        else:
+            failures.setdefault(call.pair_id, Counter())[reply.status] += 1
+    # Where calls failed for different reasons, the most frequent stands for the pair.
+    status_of = {
+        pair: min(counted, key=lambda status: (-counted[status], status))
+        for pair, counted in failures.items()
+        if pair not in votes
+    }
+    return Asked(
+        judge=judge,
+        votes={pair: tuple(given) for pair, given in votes.items()},
+        status_of=status_of,
+        requests=requests,
+        request_hashes={pair: tuple(keys) for pair, keys in hashes.items()},
+    )
+
+
+def requests_table(asked: Iterable[Asked]) -> pa.Table:
+    """Contract `judge_requests`, in order of request hash."""
+    rows = [row for one in asked for row in one.requests]
+    return from_rows(sorted(rows, key=lambda row: row["request_hash"]), "judge_requests")

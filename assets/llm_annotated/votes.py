@@ -1,0 +1,139 @@
+"""Votes: one judge's calls become its verdict, and the judges' verdicts become the panel's."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+SIDES = ("1", "2")
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One call's verdict, in canonical order.
+
+    Attributes:
+        first_shown: which response was shown first; 0 where nobody knows.
+        vote: number of the repetition within the order.
+        verdict: "1", "2", "tie" or "undecided".
+    """
+
+    first_shown: int
+    vote: int
+    verdict: str
+
+
+@dataclass(frozen=True)
+class JudgeVerdict:
+    """One judge on one pair.
+
+    Attributes:
+        verdict: "1", "2", "tie" or "undecided".
+        confidence: share of the (order-balanced) votes behind the verdict, 0.5 to 1 for a side.
+        share_1: order-balanced share of votes for response 1; a tie counts half.
+        first_shown_verdicts: the verdict of each display order alone, by which response it showed first.
+        num_votes: calls that brought a verdict.
+    """
+
+    verdict: str
+    confidence: float
+    share_1: float
+    first_shown_verdicts: Mapping[int, str]
+    num_votes: int
+
+
+@dataclass(frozen=True)
+class PanelVerdict:
+    """All judges on one pair.
+
+    Attributes:
+        verdict: "1", "2", "tie" or "undecided"; an undecided pair is neither silver nor training data.
+        confidence: probability of the leading side under the weights, 0.5 to 1; of a tie the mean share of tie votes.
+        num_judges: judges that gave any verdict.
+        agreement: share of these whose verdict is the panel's; None when the panel is undecided.
+    """
+
+    verdict: str
+    confidence: float
+    num_judges: int
+    agreement: float | None
+
+
+def merge_votes(votes: Sequence[Vote]) -> JudgeVerdict:
+    """Merge one judge's votes on one pair.
+
+    Each display order counts the same however many of its calls were answered, so that a preference for the
+    response shown first cancels. More than half ties make a tie; equal shares make the judge undecided.
+
+    >>> merge_votes([Vote(1, 0, "1"), Vote(2, 0, "1")]).verdict
+    '1'
+    >>> merge_votes([Vote(1, 0, "1"), Vote(2, 0, "2")]).verdict  # the first shown, twice
+    'undecided'
+
+    Raises:
+        ValueError: there are no votes.
+    """
+    if not votes:
+        raise ValueError("a judge without votes has no verdict")
+    by_order: dict[int, list[str]] = {}
+    for vote in votes:
+        by_order.setdefault(vote.first_shown, []).append(vote.verdict)
+    share_1 = sum(map(_share_1, by_order.values())) / len(by_order)
+    verdict, confidence = _decide([v.verdict for v in votes], share_1)
+    return JudgeVerdict(
+        verdict=verdict,
+        confidence=confidence,
+        share_1=share_1,
+        first_shown_verdicts={
+            first: _decide(verdicts, _share_1(verdicts))[0] for first, verdicts in sorted(by_order.items())
+        },
+        num_votes=len(votes),
+    )
+
+
+def merge_judges(
+    verdicts: Mapping[str, JudgeVerdict], weights: Mapping[str, float], *, min_confidence: float
+) -> PanelVerdict:
+    """Merge the judges' verdicts on one pair.
+
+    The log-odds that response 1 is the better one are the sum of the judges' weights (`weighing`), each times
+    how far its votes lean, from -1 to 1. Below `min_confidence` the panel is undecided. Judges that all say
+    "tie" make a tie; a tie beside other verdicts adds nothing.
+
+    Args:
+        verdicts: by judge; judges without a weight are left out.
+        weights: by judge, log-odds of being right.
+        min_confidence: 0.5 to 1.
+
+    Raises:
+        ValueError: no judge with a weight gave a verdict.
+    """
+    counted = {name: verdict for name, verdict in sorted(verdicts.items()) if name in weights}
+    if not counted:
+        raise ValueError("a panel without verdicts has none of its own")
+    if all(v.verdict == "tie" for v in counted.values()):
+        mean = sum(v.confidence for v in counted.values()) / len(counted)
+        return PanelVerdict("tie", mean, len(counted), 1.0)
+    # fsum: the same verdict whatever the judges' order.
+    log_odds = math.fsum(weights[name] * (2 * v.share_1 - 1) for name, v in counted.items() if v.verdict in SIDES)
+    confidence = 1 / (1 + math.exp(-abs(log_odds)))
+    if log_odds == 0 or confidence < min_confidence:
+        return PanelVerdict("undecided", confidence, len(counted), None)
+    side = "1" if log_odds > 0 else "2"
+    agreeing = sum(v.verdict == side for v in counted.values())
+    return PanelVerdict(side, confidence, len(counted), agreeing / len(counted))
+
+
+def _share_1(verdicts: Sequence[str]) -> float:
+    return sum(1.0 if v == "1" else 0.0 if v == "2" else 0.5 for v in verdicts) / len(verdicts)
+
+
+def _decide(verdicts: Sequence[str], share_1: float) -> tuple[str, float]:
+    ties = Counter(verdicts)["tie"] / len(verdicts)
+    if ties > 0.5:
+        return "tie", ties
+    if abs(share_1 - 0.5) < 1e-9:
+        return "undecided", 0.5
+    return ("1", share_1) if share_1 > 0.5 else ("2", 1 - share_1)
