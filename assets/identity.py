@@ -7,7 +7,6 @@ hashing only; what is stored stays as it came (design: the tables, Ids).
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ IDENTITY_VERSION = "1"
 
 # Zero-width space, non-joiner, joiner, word joiner, and the byte-order mark when it stands inside a text.
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
-_TRAILING_SPACE = re.compile(r"[^\S\n]+(?=\n|$)")
 
 Turn = tuple[str, str]
 """One turn of a conversation: (role, content)."""
@@ -48,7 +46,7 @@ def normalise(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_ZERO_WIDTH)
     # Dropping a zero-width character can bring a letter and its accent together: compose afterwards.
     text = unicodedata.normalize("NFC", text)
-    return _TRAILING_SPACE.sub("", text).strip()
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip()
 
 
 def digest(*fields: str) -> str:

@@ -123,6 +123,8 @@ class RoundSettings(Settings):
     # Later rounds: labels by people a round, taken from what was retrieved.
     people_per_round: Count
     max_retrieved: Positive
+    # Sources whose pairs people see in the seed round whatever the budget, such as pairs written by hand.
+    always_people: tuple[str, ...] = ()
     k_max: Positive = 8
 
 
@@ -156,6 +158,8 @@ class TrainingRecipe(Settings):
     head_size: Positive = 256
     max_tokens: Positive = 256  # [16,384]
     batch_pairs: Positive = 32  # [256 in the iterations, 10,240 at the end]
+    # Padded tokens computed at a time, in training and in scoring: bounds memory, changes no result but rounding.
+    micro_batch_tokens: Positive = 16_384
     max_steps: Positive = 300
     max_epochs: Positive = 20  # [1]
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3  # [1e-6 to 4e-6; 3e-6 at the end]
@@ -203,6 +207,8 @@ class RunSettings(Settings):
     name: str
     seed: int
     catalogue: str
+    # Make the built-in sample under `{home}/sample` before sources are read; its seed is the run's.
+    make_sample: bool = False
     benchmarks: tuple[BenchmarkSettings, ...]
     decontamination: DecontaminationSettings = DecontaminationSettings()
     splits: SplitSettings = SplitSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ import dagster as dg
 from assets import plots
 from assets.errors import SynprefError
 from assets.lake import Manifest
+from assets.settings import REPOSITORY
 
 FAILED_CHECK_STOPS = dg.AssetCheckSeverity.ERROR
 FAILED_CHECK_WARNS = dg.AssetCheckSeverity.WARN
@@ -74,3 +76,16 @@ def counts_metadata(counts: Mapping[str, Any] | None) -> dict[str, Any]:
         facts["dropped"] = markdown_table([{"reason": r, "rows": n} for r, n in counts["dropped"].items()])
         facts["dropped_plot"] = plot(plots.bar_chart(counts["dropped"], title="Rows dropped, by reason", unit="rows"))
     return facts
+
+
+def run_process(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, module: str, *arguments: Any) -> None:
+    """Run one of our own modules in a process of its own, its progress and messages going to the run's log.
+
+    torch never loads in Dagster's processes, and a crash costs one step.
+    """
+    pipes.run(
+        command=[sys.executable, "-m", module, *map(str, arguments)],
+        context=context,
+        cwd=str(REPOSITORY),
+        env={"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"},
+    ).get_results()

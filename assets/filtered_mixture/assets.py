@@ -1,0 +1,126 @@
+"""Dagster glue of the filtered mixture: what each round selects, pair scores, decisions, the mixture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets import plots
+from assets.accounting import StageCounts
+from assets.errors import SynprefError
+from assets.filtered_mixture.mixture import mixture_id
+from assets.filtered_mixture.rounds import previous_round, require_round, select_later_round, select_seed_round
+from assets.filtered_mixture.stage_2 import decision_counts, pairs_to_score
+from assets.reward_models.runs import prepare_scoring, scores_table, trained_model
+from assets.settings import RunSettings, Workspace
+from assets.staleness import current, fingerprint
+from orchestration.dbt_assets import build_layer
+from orchestration.glue import failure, plot, published, run_process
+from orchestration.partitions import Partitions
+
+GROUP = "filtered_mixture"
+
+
+def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
+    """Assets of this room."""
+    every_attribute = dg.AssetDep("preference_attributes", partition_mapping=dg.AllPartitionMapping())
+    loop_scores = dg.AssetDep("gold_scores", partition_mapping=partitions.loop_round_of_round())
+
+    @dg.asset(
+        group_name=GROUP,
+        partitions_def=partitions.rounds,
+        deps=["candidate_pool", "prompt_splits", every_attribute, loop_scores],
+    )
+    def retrieved_pairs(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.MaterializeResult:
+        """The pairs a round labels: the seed by budget, later ones near the gold pairs that the model gets wrong."""
+        round_name, lake = context.partition_key, workspace.lake
+        before = previous_round(workspace, round_name)
+        try:
+            upstream = lake.require("candidate_pool", todo="materialise candidate_pool")
+            upstream += [*lake.manifests("prompt_splits"), *lake.manifests("attributes")]
+            if before is not None:
+                upstream += require_round(lake, "gold", before) + require_round(lake, "gold_scores", round_name)
+            else:
+                upstream += lake.manifests("recorded_verdicts")
+            inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream)
+            if done := current(lake, "retrieved_pairs", {"round": round_name}, inputs):
+                return published(done, unchanged=True)
+            if before is None:
+                selection = select_seed_round(workspace)
+            else:
+                selection = select_later_round(workspace, round_name, before)
+        except SynprefError as error:
+            raise failure(error) from error
+        info = {"counts": selection.counts.as_dict(), "neighbours_earned": selection.neighbours_earned or {}}
+        manifest = lake.publish("retrieved_pairs", selection.table, {"round": round_name}, inputs=inputs, info=info)
+        reasons = Counter(selection.table["reason"].to_pylist())
+        extra: dict[str, Any] = {"reasons": plot(plots.bar_chart(reasons, title="Why selected", unit="pairs"))}
+        if selection.neighbours_earned:
+            earned = {f"k = {k}": n for k, n in selection.neighbours_earned.items()}
+            extra["queries"] = plot(plots.bar_chart(earned, title="Gold queries by neighbours earned", unit="queries"))
+        return published(manifest, read_round=before or "none: the seed", num_queries=selection.num_queries, **extra)
+
+    @dg.asset(
+        group_name=GROUP,
+        partitions_def=partitions.sources,
+        deps=["candidate_pool", "prompt_splits", "best_reward_model", "gold_reward_model"],
+    )
+    def pair_scores(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], pipes: dg.PipesSubprocessClient
+    ) -> dg.MaterializeResult:
+        """Scores of the best and the gold reward model on a source's pairs of the wild pool."""
+        source, lake = context.partition_key, workspace.lake
+        try:
+            pool = lake.require("candidate_pool", todo="materialise candidate_pool")
+            pairs, counts = pairs_to_score(lake, source, limit=settings.filter.max_scored_per_source)
+            manifests, unchanged, extra = [], True, {}
+            for part in ("best", "gold"):
+                trained, model = trained_model(workspace, part)
+                partition = {"model": part, "source": source}
+                upstream = [*pool, *lake.manifests("prompt_splits"), *lake.manifests("pairs", source=source), model]
+                inputs = fingerprint(settings, ["filter"], upstream)
+                if done := current(lake, "pair_scores", partition, inputs):
+                    manifests.append(done)
+                    continue
+                unchanged = False
+                run = prepare_scoring(
+                    workspace, name=f"{part}-{source}", trained=trained, pair_ids=pairs, inputs=inputs
+                )
+                if len(pairs):
+                    run_process(context, pipes, "training.score", run.spec)
+                    table = scores_table(run.output, trained, "pair_scores")
+                    p = table["probability_1"].to_pylist()
+                    extra[f"p_{part}"] = plot(plots.histogram(p, title=f"{part}: p(response 1)", unit="probability"))
+                else:
+                    table = lake.read("pair_scores").slice(0, 0)
+                info = {"counts": counts.as_dict()}
+                manifests.append(lake.publish("pair_scores", table, partition, inputs=inputs, info=info))
+        except SynprefError as error:
+            raise failure(error) from error
+        return published(manifests[0], unchanged=unchanged, **extra)
+
+    queue = build_layer(
+        "queue_layer",
+        select="tag:queue",
+        inputs=("candidate_pool", "prompt_splits", "pair_scores"),
+        sections=("filter",),
+        variables=_filter_variables,
+        tables=("judge_queue",),
+    )
+    mixture = build_layer(
+        "mixture_layer",
+        select="tag:mixture",
+        inputs=("candidate_pool", "prompt_splits", "pair_scores", "judge_queue", "judge_label_events", "gold", "silver"),
+        sections=("filter",),
+        variables=_mixture_variables,
+        partition_of=_mixture_partition,
+        tables=("decisions", "mixtures"),
+        counts=_mixture_counts,
+    )
+    return [retrieved_pairs, pair_scores, queue, mixture]

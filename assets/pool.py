@@ -1,0 +1,46 @@
+"""The pool as later stages see it: candidate pairs with their split and attributes, read from the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.lake import Lake
+
+
+def pool_with_splits(lake: Lake) -> pa.Table:
+    """The candidate pool with `split`, `usable` (null: no split yet) and the attributes' narrow columns.
+
+    In order of pair id.
+    """
+    pool = lake.read("candidate_pool")
+    splits = lake.read("prompt_splits", columns=["prompt_id", "split", "usable"])
+    attributes = lake.read("attributes", columns=["pair_id", "task_category", "objectivity", "controversiality"])
+    # A pair's attributes are written once per source that gave it; they say the same.
+    first = attributes.group_by("pair_id", use_threads=False).aggregate(
+        [(c, "first") for c in ("task_category", "objectivity", "controversiality")]
+    )
+    first = first.rename_columns([name.removesuffix("_first") for name in first.schema.names])
+    joined = pool.join(splits, "prompt_id", join_type="left outer").join(first, "pair_id", join_type="left outer")
+    return joined.sort_by("pair_id")
+
+
+def texts_of(lake: Lake, pair_ids: Iterable[str], columns: Iterable[str] = ("prompt",)) -> dict[str, dict]:
+    """Text columns of the named pairs; of a pair that several rows hold, the first in order of source and row."""
+    wanted = pa.array(sorted(set(pair_ids)), pa.string())
+    found: dict[str, dict] = {}
+    rows = lake.read("pairs", columns=["pair_id", *columns], filters=pc.field("pair_id").isin(wanted))
+    for row in rows.to_pylist():
+        found.setdefault(row.pop("pair_id"), row)
+    return found
+
+
+def known_truth(lake: Lake) -> dict[str, str]:
+    """The right verdict by pair, where a sample knows it by construction.
+
+    Only reports and simulated providers may read it: nothing that curates or trains does.
+    """
+    rows = lake.read("sample_truth", columns=["pair_id", "verdict"])
+    return {p: v for p, v in zip(rows["pair_id"].to_pylist(), rows["verdict"].to_pylist(), strict=True) if v}

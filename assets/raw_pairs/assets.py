@@ -1,0 +1,152 @@
+"""Dagster glue of raw pairs: sources and benchmarks into the lake, splits, the candidate pool."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets import plots
+from assets.errors import SynprefError
+from assets.raw_pairs.boundary import check_raw_pairs
+from assets.raw_pairs.catalogue import load_catalogue
+from assets.raw_pairs.ingest import ingest_source
+from assets.raw_pairs.pool_accounting import pool_counts
+from assets.raw_pairs.showing import sample_rows
+from assets.raw_pairs.splits import assign_splits, prompts_of
+from assets.settings import RunSettings, Workspace
+from assets.staleness import current, fingerprint
+from evaluation.benchmarks import load_benchmark
+from orchestration.dbt_assets import build_layer
+from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
+from orchestration.partitions import Partitions
+
+GROUP = "raw_pairs"
+
+
+def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
+    """Assets and checks of this room."""
+
+    @dg.asset(group_name=GROUP)
+    def built_in_sample(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+        """The sample that the project makes, with its truth known by construction; files under the home folder."""
+        from assets.raw_pairs.sample.generate import generate_sample
+
+        final, temporary = workspace.home / "sample", workspace.home / "sample.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        summary = generate_sample(settings.seed, temporary)
+        # The same seed gives the same bytes, so replacing what is there changes nothing for a reader.
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        return dg.MaterializeResult(metadata={"summary": dg.MetadataValue.json(summary.as_dict())})
+
+    boundary_checks = [
+        dg.AssetCheckSpec(
+            "raw_rows_meet_expectations", asset="raw_pairs", description="Great Expectations at the boundary"
+        ),
+        dg.AssetCheckSpec(
+            "few_dead_letters", asset="raw_pairs", description="At most 5 % of a source's rows are unreadable"
+        ),
+    ]
+
+    @dg.asset(
+        group_name=GROUP,
+        partitions_def=partitions.sources,
+        deps=["built_in_sample"] if settings.make_sample else [],
+        check_specs=boundary_checks,
+    )
+    def raw_pairs(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.MaterializeResult]:
+        """One source's pairs in canonical order with ids, its labels as events, its unreadable rows as dead letters."""
+        source, lake = context.partition_key, workspace.lake
+        try:
+            entry = {e.name: e for e in load_catalogue(workspace.catalogue_path, workspace)}[source]
+            truth = workspace.home / "sample" / "truth.parquet" if entry.simulated else None
+            report = ingest_source(entry, lake, seed=settings.seed, created_at=now(), truth_path=truth)
+            pairs = lake.read("pairs", source=source)
+            results = check_raw_pairs(pairs)
+        except SynprefError as error:
+            raise failure(error) from error
+        manifest = lake.require("pairs", source=source, todo="read the source")[0]
+        letters = lake.read("dead_letters", source=source)
+        lengths = pa.compute.add(pairs["num_chars_1"], pairs["num_chars_2"]).to_pylist()
+        result = published(
+            manifest,
+            unchanged=report.unchanged,
+            licence=entry.licence,
+            layouts=dg.MetadataValue.json(dict(report.layouts)),
+            verdicts=dg.MetadataValue.json(dict(report.verdicts)),
+            problems=dg.MetadataValue.json(dict(report.problems)),
+            recorded_verdicts=dg.MetadataValue.json(dict(report.recorded)),
+            planted_errors=report.num_planted_errors,
+            lengths=plot(
+                plots.histogram(lengths, title="Length of both responses", unit="characters", logarithmic=True)
+            ),
+            sample_pairs=markdown_table(sample_rows(pairs)),
+            dead_letters=markdown_table(letters.slice(0, 20).to_pylist()),
+        )
+        share = len(letters) / max(1, report.counts.rows_in)
+        yield result._replace(
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="raw_rows_meet_expectations",
+                    passed=all(r.passed for r in results),
+                    metadata={"expectations": markdown_table([r.as_dict() for r in results])},
+                ),
+                dg.AssetCheckResult(
+                    check_name="few_dead_letters",
+                    passed=share <= 0.05,
+                    severity=FAILED_CHECK_WARNS,
+                    metadata={"dead_letters": len(letters), "share": share},
+                ),
+            ]
+        )
+
+    @dg.asset(group_name=GROUP, deps=["built_in_sample"] if settings.make_sample else [])
+    def benchmark_items(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+        """Items of every configured benchmark: what is decontaminated against, and what models are measured on."""
+        rows = []
+        try:
+            loaded = [load_benchmark(b.name, workspace.resolve(b.path)) for b in settings.benchmarks]
+            for one in loaded:
+                info = {"counts": one.counts.as_dict(), "layout": one.layout}
+                manifest = workspace.lake.publish("benchmark_items", one.items, {"benchmark": one.name}, info=info)
+                rows.append({"benchmark": one.name, "layout": one.layout, "items": manifest.num_rows})
+        except SynprefError as error:
+            raise failure(error) from error
+        return dg.MaterializeResult(metadata={"benchmarks": markdown_table(rows)})
+
+    @dg.asset(group_name=GROUP, deps=["raw_pairs"])
+    def prompt_splits(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+        """Train, dev or holdout for every prompt: sticky, append-only, whole prompt clusters together."""
+        lake = workspace.lake
+        try:
+            upstream = lake.require("pairs", todo="materialise raw_pairs for at least one source")
+            inputs = fingerprint(settings, ["splits"], upstream)
+            if done := current(lake, "prompt_splits", None, inputs):
+                return published(done, unchanged=True)
+            before = lake.read("prompt_splits")
+            table, counts = assign_splits(prompts_of(lake), before, settings.splits, settings.seed)
+        except SynprefError as error:
+            raise failure(error) from error
+        manifest = lake.publish("prompt_splits", table, inputs=inputs, info={"counts": counts.as_dict()})
+        sizes = {
+            s: pa.compute.sum(pa.compute.equal(table["split"], s)).as_py() or 0 for s in ("train", "dev", "holdout")
+        }
+        return published(manifest, splits=plot(plots.bar_chart(sizes, title="Prompts by split", unit="prompts")))
+
+    pool = build_layer(
+        "pool_layer",
+        select="tag:pool",
+        inputs=("pairs", "benchmark_items", "source_label_events"),
+        sections=("decontamination",),
+        variables=lambda workspace, key: workspace.settings.decontamination.model_dump(),
+        tables=("exclusions", "conflicts", "candidate_pool"),
+        counts=pool_counts,
+    )
+    sample = [built_in_sample] if settings.make_sample else []
+    return [*sample, raw_pairs, benchmark_items, prompt_splits, pool]

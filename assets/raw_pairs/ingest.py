@@ -1,0 +1,224 @@
+"""Ingestion: one source streamed into the lake as pairs, label events, recorded verdicts, dead letters and truth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assets.accounting import StageCounts
+from assets.contracts import from_rows
+from assets.errors import ConfigError
+from assets.identity import IDENTITY_VERSION, digest
+from assets.lake import Lake
+from assets.raw_pairs import hub
+from assets.raw_pairs.catalogue import SourceEntry, require_files
+from assets.raw_pairs.layouts import Layout
+from assets.raw_pairs.readers import read_rows
+from assets.raw_pairs.rows import DeadLetter
+from assets.raw_pairs.source_ledger import (
+    one_truth_each,
+    what_is_new,
+    without_label_makers,
+)
+from assets.raw_pairs.source_pass import Progress, SourcePass, layout_of, parse_raw
+
+READER_VERSION = "1"
+"""Raised when the same file is to give other rows."""
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of a source.
+
+    Attributes:
+        revision: hash of the files' bytes, or the hub's commit.
+        layouts: file to layout.
+        counts: rows of the files in, rows that made pairs out, the rest by reason.
+        num_pairs: rows of `pairs` (a ranking makes several of one row).
+        problems: pairs that are none, by problem; they are in `pairs` and dbt excludes them.
+        verdicts: labels by verdict, `none` for a pair without one.
+        recorded: recorded verdicts by role.
+        num_label_makers_left_out: judges' verdicts not recorded since a label of the same pair was made from them.
+        num_planted_errors: labels inverted on purpose.
+        num_contradicting_truths: pairs whose truth is left out since rows contradict each other on it.
+        unchanged: nothing was read, since the published partitions were made from the same files and settings.
+    """
+
+    source: str
+    revision: str
+    layouts: Mapping[str, str]
+    counts: StageCounts
+    num_pairs: int
+    problems: Mapping[str, int] = field(default_factory=dict)
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    recorded: Mapping[str, int] = field(default_factory=dict)
+    num_label_makers_left_out: int = 0
+    num_planted_errors: int = 0
+    num_contradicting_truths: int = 0
+    unchanged: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain form for the manifest."""
+        return {**asdict(self), "counts": self.counts.as_dict()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> IngestReport:
+        """Inverse of `as_dict`."""
+        return cls(**{**value, "counts": StageCounts.from_dict(value["counts"])})
+
+
+def ingest_source(
+    entry: SourceEntry,
+    lake: Lake,
+    *,
+    seed: int,
+    created_at: datetime,
+    truth_path: Path | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Read a source and publish its partitions of pairs, label_events, recorded_verdicts, dead_letters, sample_truth.
+
+    The pairs are published last: a run killed before that reads the source again, and the same rows give the
+    same bytes.
+
+    Args:
+        seed: draws which labels get a planted error.
+        created_at: time of the label events, with time zone.
+        truth_path: Parquet with source, source_row (from 0), verdict (a, b, tie or null, in the file's order),
+            planted and detail: what a made-up source knows by construction. It holds for every pair of the row, or
+            for the one that a column `pair_number` names. A dead letter's truth has no pair id.
+        progress: called with rows done and rows in all (None where the file does not tell).
+
+    Raises:
+        ConfigError: no layout fits, or a file is not there.
+        SynprefError: a file is damaged or cannot be fetched.
+        PartitionBusyError: another process is ingesting the same source.
+    """
+    revision, files = _locate(entry)
+    inputs = _fingerprint(entry, revision, seed, truth_path)
+    partition = {"source": entry.name}
+    manifest = lake.manifest("pairs", partition)
+    if manifest is not None and manifest.inputs == inputs and lake.file_of(manifest).exists():
+        return IngestReport.from_dict({**manifest.info["report"], "unchanged": True})
+    truth = _read_truth(truth_path, entry.name)
+    version = f"{READER_VERSION}.{_label_settings(entry, seed)[:12]}"
+    with lake.writer("pairs", partition, inputs=inputs) as writer:
+        source = SourcePass(
+            entry,
+            lambda rows: writer.write(from_rows(rows, "pairs")),
+            seed=seed,
+            created_at=created_at,
+            revision=revision,
+            version=version,
+        )
+        source.read(files, truth, progress)
+        before = lake.read("label_events", kind="source", batch=entry.name)
+        events = what_is_new(before, source.rows["label_events"], created_at)
+        recorded, num_makers = without_label_makers(source.rows["recorded_verdicts"], source.label_makers)
+        truths, num_contradicting = one_truth_each(source.rows["sample_truth"])
+        report = IngestReport(
+            source=entry.name,
+            revision=revision,
+            layouts=source.layouts,
+            counts=StageCounts(source.num_rows, source.num_rows_out, dict(sorted(source.dropped.items()))),
+            num_pairs=source.num_pairs,
+            problems=dict(sorted(source.problems.items())),
+            verdicts=dict(sorted(source.verdicts.items())),
+            recorded=dict(sorted(Counter(r["role"] for r in recorded).items())),
+            num_label_makers_left_out=num_makers,
+            num_planted_errors=source.num_planted,
+            num_contradicting_truths=num_contradicting,
+        )
+        info = {"counts": report.counts.as_dict()}
+        ledger = {"kind": "source", "batch": entry.name}
+        lake.append_events("label_events", from_rows(events, "label_events"), ledger, inputs=inputs, info=info)
+        narrow = {
+            "recorded_verdicts": recorded,
+            "sample_truth": truths,
+            "dead_letters": source.rows["dead_letters"],
+        }
+        for name, rows in narrow.items():
+            lake.publish(name, from_rows(rows, name), partition, inputs=inputs, info=info)
+        writer.info |= {**info, "report": report.as_dict()}
+    return report
+
+
+@dataclass(frozen=True)
+class LayoutReport:
+    """What a look at a source's first rows found: for the person who adds it."""
+
+    file: str
+    layout: Layout
+    num_pairs: int
+    dead_letters: tuple[tuple[int, DeadLetter], ...]
+
+
+def check_source(entry: SourceEntry, num_rows: int = 100) -> list[LayoutReport]:
+    """Recognise the layout of every file of a source and try its first rows; nothing is published.
+
+    Raises:
+        ConfigError, SynprefError: as `ingest_source`.
+    """
+    reports = []
+    for name, path in _locate(entry)[1]:
+        rows = list(islice(read_rows(path), num_rows))
+        layout = layout_of(entry, name, rows)
+        outcomes = [(row.number, parse_raw(layout, row, entry)) for row in rows]
+        letters = tuple((number, o) for number, o in outcomes if isinstance(o, DeadLetter))
+        num_pairs = sum(len(o) for _, o in outcomes if not isinstance(o, DeadLetter))
+        reports.append(LayoutReport(name, layout, num_pairs, letters))
+    return reports
+
+
+def _locate(entry: SourceEntry) -> tuple[str, list[tuple[str, Path]]]:
+    """Revision and files (name, path) of a source."""
+    if entry.hub is not None:
+        found = hub.fetch(entry.hub)
+        return found.commit, list(found.files)
+    require_files([entry])
+    paths = [Path(p) for p in entry.paths]
+    return digest("files", *map(_file_hash, paths)), [(path.name, path) for path in paths]
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _label_settings(entry: SourceEntry, seed: int) -> str:
+    """Hash of what makes a row's label: the version of the source's label events."""
+    fields = {"layout", "columns", "label_values", "label_origin", "votes", "plant_errors"}
+    return digest("labels", entry.model_dump_json(include=fields), str(seed) if entry.plant_errors else "")
+
+
+def _fingerprint(entry: SourceEntry, revision: str, seed: int, truth_path: Path | None) -> str:
+    settings = entry.model_dump_json(exclude={"paths", "hub"})
+    truth = _file_hash(truth_path) if truth_path is not None else ""
+    return digest("ingest", READER_VERSION, IDENTITY_VERSION, revision, settings, str(seed), truth)
+
+
+def _read_truth(path: Path | None, source: str) -> dict[int, list[dict[str, Any]]]:
+    """Truth of a made-up source by row."""
+    if path is None:
+        return {}
+    try:
+        table = pq.read_table(path)
+        table = table.filter(pc.field("source") == source)
+        wanted = ["source_row", "verdict", "planted", "detail"]
+        rows = table.select(wanted + ["pair_number"] * ("pair_number" in table.column_names)).to_pylist()
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise ConfigError(f"A source's truth cannot be read: {error}.", where=str(path)) from error
+    truth: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        truth.setdefault(row["source_row"], []).append({"pair_number": None, **row})
+    return truth

@@ -1,0 +1,4 @@
+select
+    pair_id,
+    probability_1
+from {{ lake('pair_scores_best') }}

@@ -1,0 +1,5 @@
+select
+    prompt_id,
+    split,
+    usable
+from {{ lake('prompt_splits') }}

@@ -1,0 +1,1 @@
+"""Reports: the run's summary (JSON) and the self-contained HTML pages made from it and from benchmark results."""
