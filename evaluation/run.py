@@ -118,11 +118,14 @@ def evaluate_to_folder(
     loaded = load_named(benchmarks)
     settings: dict = {"model": str(model) if model else None, "scores": str(scores) if scores else None}
     if model is not None and scores is None:
+        from training.checkpoint import read_manifest
         from training.scoring import load_scorer
 
+        saved_model = read_manifest(model)
         scorer = load_scorer(model, embedding_cache=embedding_cache, max_tokens=max_tokens)
-        settings["max_tokens"] = getattr(scorer, "max_tokens", max_tokens)
-        settings["precision"] = getattr(scorer, "precision", None)
+        settings["max_tokens"] = max_tokens or saved_model["max_tokens"]
+        settings["precision"] = saved_model.get("precision", "float32")
+        settings["weights_sha256"] = saved_model.get("weights_sha256")
         evaluation = evaluate(loaded, scorer=scorer, seed=seed, num_resamples=num_resamples, settings=settings)
     else:
         saved = read_scores(scores) if scores is not None and model is None else None

@@ -30,16 +30,23 @@ _REQUIRED = ("benchmark", "item_id", "response_index", "score")
 
 
 class ScoreResult(Protocol):
-    """Scores of a batch: float64[n], and how many tokens of each were cut off."""
+    """Scores of a batch, in its order."""
 
-    scores: NDArray[np.float64]
-    num_truncated_tokens: NDArray[np.integer]
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """float64[n]."""
+        ...
+
+    @property
+    def num_truncated_tokens(self) -> NDArray[np.integer]:
+        """int[n], tokens of each that the model did not see."""
+        ...
 
 
 class Scorer(Protocol):
     """A reward model: conversations and responses in, one score each out (training.scoring)."""
 
-    def score(self, items: Sequence[tuple[list[Turn], str]]) -> ScoreResult:
+    def score(self, items: Sequence[tuple[Sequence[Turn], str]]) -> ScoreResult:
         """Score each (conversation, response)."""
         ...
 
@@ -61,7 +68,7 @@ class AlignedScores:
     num_unmatched: int
 
 
-def score_items(items: pa.Table, scorer: Scorer, *, chunk: int = 512, progress: bool = True) -> pa.Table:
+def score_items(items: pa.Table, scorer: Scorer, *, chunk: int = 4_096, progress: bool = True) -> pa.Table:
     """Score every response of the items; a response that occurs again on the same prompt is scored once.
 
     Args:
@@ -75,7 +82,7 @@ def score_items(items: pa.Table, scorer: Scorer, *, chunk: int = 512, progress: 
 
     rows = items.select(["benchmark", "item_id", "prompt_id", "prompt", "responses"]).to_pylist()
     position: dict[tuple[str, str], int] = {}
-    work: list[tuple[list[Turn], str]] = []
+    work: list[tuple[Sequence[Turn], str]] = []
     for row in rows:
         turns = [(turn["role"], turn["content"]) for turn in row["prompt"]]
         for response in row["responses"]:

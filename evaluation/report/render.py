@@ -140,12 +140,13 @@ def _round_charts(rounds: Sequence[Round]) -> list[tuple[str, Markup]]:
     labels = {"gold": [one.num_gold for one in rounds], "silver": [one.num_silver for one in rounds]}
     columns = charts.stacked_columns(names, labels, title="Gold and silver labels by round", xlabel="round")
     found = [("Labels after each round", columns)]
-    rows = {
+    rows: dict[str, list[tuple[float | None, tuple[float, float] | None]]] = {
         "loop model on gold dev": [(one.dev_accuracy, one.dev_ci95) for one in rounds],
         "loop model on holdout": [(one.holdout_accuracy, one.holdout_ci95) for one in rounds],
         "silver labels": [(one.silver_accuracy, None) for one in rounds],
     }
-    series, intervals = {}, {}
+    series: dict[str, list[tuple[float, float]]] = {}
+    intervals: dict[str, list[tuple[float, float] | None]] = {}
     for name, values in rows.items():
         known = [(at, value, ci95) for at, (value, ci95) in enumerate(values) if value is not None]
         if known:
