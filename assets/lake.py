@@ -120,7 +120,17 @@ class Lake:
 
     def readable_files(self, table: str, **where: str) -> list[Path]:
         """Like `files`, but never empty: an unpublished table reads as one file without rows."""
-        return self.files(table, **where) or [self._empty_file(table)]
+        return self.files(table, **where) or [self.empty_file(table)]
+
+    def empty_file(self, table: str) -> Path:
+        """A file of the table's contract without rows, for readers that need one."""
+        path = self.root / "_empty" / f"{table}.v{SCHEMA_VERSION}.parquet"
+        if not path.exists():
+            self._make_folder(path.parent)
+            temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+            pq.write_table(contract_of(table).schema.empty_table(), temporary)
+            temporary.replace(path)
+        return path
 
     # --- reading ---
 
@@ -270,15 +280,6 @@ class Lake:
             raise SynprefError(
                 "A manifest cannot be read.", where=str(folder / "manifest.json"), todo="materialise it again"
             ) from error
-
-    def _empty_file(self, table: str) -> Path:
-        path = self.root / "_empty" / f"{table}.v{SCHEMA_VERSION}.parquet"
-        if not path.exists():
-            self._make_folder(path.parent)
-            temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-            pq.write_table(contract_of(table).schema.empty_table(), temporary)
-            temporary.replace(path)
-        return path
 
 
 class PartitionWriter:

@@ -1,45 +1,56 @@
 """dbt layers as Dagster assets: one asset definition a layer, its models' tests as asset checks.
 
-A layer runs in a folder of its own; what it wrote is published into the lake by rename, model by model.
+A layer runs in a folder of its own; what it wrote is published into the lake by rename, table by table.
 """
 
 from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
-from assets.accounting import StageCounts
-from assets.contracts import TABLES
 from assets.errors import SynprefError
 from assets.lake import Manifest
+from assets.raw_pairs.catalogue import load_catalogue
 from assets.settings import Workspace
 from assets.staleness import current, fingerprint
 from orchestration.dbt_layers import DbtLayerResult, ensure_manifest, run_dbt_layer
-from orchestration.glue import FAILED_CHECK_STOPS, FAILED_CHECK_WARNS, failure, published
+from orchestration.glue import FAILED_CHECK_STOPS, FAILED_CHECK_WARNS, failure, markdown_table, published
 
-# Every table that staging models read: the lake's name, filters of its partitions, and the name dbt knows.
-LAKE_INPUTS: dict[str, tuple[str, dict[str, str]]] = {
-    "pairs": ("pairs", {}),
-    "benchmark_items": ("benchmark_items", {}),
-    "prompt_splits": ("prompt_splits", {}),
-    "source_label_events": ("label_events", {"kind": "source"}),
-    "person_label_events": ("label_events", {"kind": "person"}),
-    "judge_label_events": ("label_events", {"kind": "judge"}),
-    "pair_scores": ("pair_scores", {}),
-}
+Variables = Callable[[Workspace, str | None], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One partition that a layer publishes.
+
+    Attributes:
+        table: of the lake; also the name of the dbt model that holds it.
+        partition: partition of the lake; empty for an unpartitioned table.
+        accounting: name under which the layer's row accounting counts it; by default the table's.
+        rows: keep the model's rows with this value, as (column, value); None keeps all.
+        asset: asset key it is shown under; by default the table's name.
+    """
+
+    table: str
+    partition: Mapping[str, str] = field(default_factory=dict)
+    accounting: str = ""
+    rows: tuple[str, str] | None = None
+    asset: str = ""
 
 
 class LayerTranslator(DagsterDbtTranslator):
     """Asset keys, groups and descriptions as the models' yml gives them."""
 
     def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
-        """Layers are an affair of dbt; the UI shows groups."""
+        """None: layers are an affair of dbt, the UI shows groups."""
         return {}
 
 
@@ -47,24 +58,20 @@ def build_layer(
     name: str,
     *,
     select: str,
-    variables: Callable[[Workspace, str | None], dict[str, Any]],
     inputs: tuple[str, ...],
     sections: tuple[str, ...],
+    publications: Callable[[str | None, Mapping[str, Any]], list[Publication]],
+    variables: Variables = lambda workspace, key: {},
     partitions_def: dg.PartitionsDefinition | None = None,
-    partition_of: Callable[[str, str | None], dict[str, str]] = lambda table, key: {},
-    tables: tuple[str, ...],
-    counts: Callable[[str, Workspace, DbtLayerResult], StageCounts | None] = lambda *_: None,
 ) -> dg.AssetsDefinition:
     """One dbt layer as a Dagster asset definition.
 
     Args:
         select: dbt's selection of the layer's models.
-        variables: dbt variables from the workspace and the partition key.
-        inputs: names of `LAKE_INPUTS`, or tables of earlier layers, whose content the layer depends on.
+        inputs: tables it reads, by the names of `lake_manifests`.
         sections: concerns of the configuration it depends on.
-        partition_of: lake partition that a table of this layer is published to.
-        tables: models that are tables of the lake; the other models of the layer live in the database alone.
-        counts: row accounting of a table, for its manifest.
+        publications: what it publishes, from the partition key and its variables.
+        variables: dbt variables from the workspace and the partition key.
     """
 
     @dbt_assets(
@@ -78,74 +85,125 @@ def build_layer(
     def layer(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
         key = context.partition_key if context.has_partition_key else None
         lake = workspace.lake
-        upstream = [m for i in inputs for m in _manifests(workspace, i)]
-        values = variables(workspace, key)
-        inputs_hash = fingerprint(workspace.settings, sections, upstream, select, repr(sorted(values.items())))
-        done = {t: current(lake, t, partition_of(t, key), inputs_hash) for t in tables}
         out = workspace.home / "tmp" / f"dbt-{uuid.uuid4().hex}"
         try:
-            # Run even when nothing changed and someone asks for the checks: they are cheap and show in the UI.
-            result = run_dbt_layer(
-                select,
-                lake_files=lake_files(workspace),
-                out=out,
-                duckdb_file=workspace.duckdb_file,
-                variables=values,
-            )
-            manifests = {}
-            for table in tables:
-                info = {}
-                if (table_counts := counts(table, workspace, result)) is not None:
-                    info["counts"] = table_counts.as_dict()
-                manifests[table] = done[table] or lake.publish(
-                    table,
-                    pq.read_table(result.models[table].path),
-                    partition_of(table, key),
-                    inputs=inputs_hash,
-                    info=info,
-                )
+            values = variables(workspace, key)
+            manifests = lake_manifests(workspace)
+            upstream = [m for name in inputs for m in manifests[name]]
+            fresh = fingerprint(workspace.settings, sections, upstream, select, repr(sorted(values.items())))
+            wanted = publications(key, values)
+            done = [current(lake, p.table, dict(p.partition), fresh) for p in wanted]
+            if all(done):
+                yield from _unchanged(context, _by_asset(wanted, done))
+                return
+            files = {name: _files(workspace, name, found) for name, found in manifests.items()}
+            result = run_dbt_layer(select, files, out, workspace.duckdb_file, values)
+            by_asset = _by_asset(wanted, [_publish(workspace, p, result, fresh) for p in wanted])
         except SynprefError as error:
             raise failure(error) from error
         finally:
             shutil.rmtree(out, ignore_errors=True)
-        yield from _events(context, result, manifests, {t for t in tables if done[t]})
+        yield from _materializations(context, result, by_asset)
+        yield from _checks(context, result)
 
     return layer
 
 
-def lake_files(workspace: Workspace) -> dict[str, list[str]]:
-    """Current files of every table that dbt reads, for the variable `lake_files`."""
+# What dbt calls a source or an earlier layer's model, where that is not the table's own name, and its partitions.
+_NAMES: dict[str, tuple[str, dict[str, str]]] = {
+    "source_label_events": ("label_events", {"kind": "source"}),
+    "person_label_events": ("label_events", {"kind": "person"}),
+    "judge_label_events": ("label_events", {"kind": "judge"}),
+    "stage_2_label_events": ("label_events", {"kind": "judge", "batch": "stage_2"}),
+    "pair_scores_best": ("pair_scores", {"model": "best"}),
+    "pair_scores_gold": ("pair_scores", {"model": "gold"}),
+}
+_OWN_NAMES = (
+    *("pairs", "benchmark_items", "prompt_splits"),
+    *("exclusions", "conflicts", "candidate_pool", "gold", "silver", "judge_queue", "decisions", "mixtures"),
+)
+
+
+def lake_manifests(workspace: Workspace) -> dict[str, list[Manifest]]:
+    """Published partitions of everything dbt reads, by the name it knows.
+
+    Sources and benchmarks that left the configuration stay in the lake and are not read.
+    """
     lake = workspace.lake
-    files = {name: lake.readable_files(table, **where) for name, (table, where) in LAKE_INPUTS.items()}
-    files |= {t: lake.readable_files(t) for t in TABLES if t not in files}
-    return {name: [str(path) for path in paths] for name, paths in files.items()}
+    found = {name: lake.manifests(table, **where) for name, (table, where) in _NAMES.items()}
+    found |= {name: lake.manifests(name) for name in _OWN_NAMES}
+    sources = {entry.name for entry in load_catalogue(workspace.catalogue_path, workspace)}
+    benchmarks = {b.name for b in workspace.settings.benchmarks}
+    kept = {
+        "pairs": ("source", sources),
+        "source_label_events": ("batch", sources),
+        "pair_scores_best": ("source", sources),
+        "pair_scores_gold": ("source", sources),
+        "benchmark_items": ("benchmark", benchmarks),
+    }
+    for name, (level, names) in kept.items():
+        found[name] = [m for m in found[name] if m.partition[level] in names]
+    return found
 
 
-def _manifests(workspace: Workspace, name: str) -> list[Manifest]:
-    table, where = LAKE_INPUTS.get(name, (name, {}))
-    return workspace.lake.manifests(table, **where)
+def _files(workspace: Workspace, name: str, manifests: list[Manifest]) -> list[str]:
+    lake = workspace.lake
+    table = _NAMES.get(name, (name, {}))[0]
+    return [str(lake.file_of(m)) for m in manifests] or [str(lake.empty_file(table))]
 
 
-def _events(
-    context: dg.AssetExecutionContext, result: DbtLayerResult, manifests: Mapping[str, Manifest], unchanged: set[str]
-) -> Iterator[Any]:
-    """Materializations of the layer's models and results of their tests."""
-    tests = {t.name: t for t in result.tests}
+def _by_asset(publications: list[Publication], manifests: Sequence[Manifest | None]) -> dict[str, Manifest]:
+    """The manifest each asset shows; of several partitions of one table, the first."""
+    found: dict[str, Manifest] = {}
+    for publication, manifest in zip(publications, manifests, strict=True):
+        if manifest is not None:
+            found.setdefault(publication.asset or publication.table, manifest)
+    return found
+
+
+def _publish(workspace: Workspace, publication: Publication, result: DbtLayerResult, inputs: str) -> Manifest:
+    table = pq.read_table(result.models[publication.table].path)
+    if publication.rows is not None:
+        column, value = publication.rows
+        table = table.filter(pc.equal(table[column], value))
+    counts = result.counts.get(publication.accounting or publication.table)
+    info = {} if counts is None else {"counts": counts.as_dict()}
+    return workspace.lake.publish(publication.table, table, publication.partition, inputs=inputs, info=info)
+
+
+def _unchanged(context: dg.AssetExecutionContext, by_asset: Mapping[str, Manifest]) -> Iterator[Any]:
+    """Nothing to do: the published tables are reported, the checks keep their last results."""
     for key in sorted(context.selected_asset_keys):
-        table = key.path[-1] if key.path[-1] != "filtered_mixture" else "mixtures"
-        if table in manifests:
-            event = published(manifests[table], unchanged=table in unchanged)
-            yield event._replace(asset_key=key)
+        if (manifest := by_asset.get(key.path[-1])) is not None:
+            yield published(manifest, unchanged=True)._replace(asset_key=key)
         else:
-            yield dg.MaterializeResult(asset_key=key)
+            yield dg.MaterializeResult(asset_key=key, metadata={"unchanged": True})
+
+
+def _materializations(
+    context: dg.AssetExecutionContext, result: DbtLayerResult, by_asset: Mapping[str, Manifest]
+) -> Iterator[Any]:
+    for key in sorted(context.selected_asset_keys):
+        name = key.path[-1]
+        if name in by_asset:
+            yield published(by_asset[name])._replace(asset_key=key)
+            continue
+        model = result.models[name]
+        rows = pq.read_table(model.path).slice(0, 50).to_pylist()
+        yield dg.MaterializeResult(
+            asset_key=key, metadata={"dagster/row_count": model.num_rows, "rows": markdown_table(rows)}
+        )
+
+
+def _checks(context: dg.AssetExecutionContext, result: DbtLayerResult) -> Iterator[dg.AssetCheckResult]:
+    tests = {test.name: test for test in result.tests}
     for check in sorted(context.selected_asset_check_keys):
-        test = tests.get(check.name)
-        if test is None:
+        if (test := tests.get(check.name)) is None:
             continue
         yield dg.AssetCheckResult(
             asset_key=check.asset_key,
             check_name=check.name,
             passed=test.passed,
             severity=FAILED_CHECK_STOPS if test.severity == "error" else FAILED_CHECK_WARNS,
-            metadata={"failures": test.failures, "message": test.message or ""},
+            metadata={"failing_rows": test.failures, "message": test.message},
         )

@@ -78,7 +78,9 @@ def counts_metadata(counts: Mapping[str, Any] | None) -> dict[str, Any]:
     return facts
 
 
-def run_process(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, module: str, *arguments: Any) -> None:
+def run_process(
+    context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, module: str, *arguments: Any
+) -> None:
     """Run one of our own modules in a process of its own, its progress and messages going to the run's log.
 
     torch never loads in Dagster's processes, and a crash costs one step.

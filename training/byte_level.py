@@ -75,7 +75,7 @@ class ByteLevelTokeniser:
     @property
     def pad_id(self) -> int:
         """Id of the padding token."""
-        return self._tokenizer.token_to_id(PAD)
+        return self._tokenizer.get_vocab()[PAD]
 
     def render(self, turns: Sequence[Turn], *, open_reply: bool) -> str:
         """See `ChatTokeniser`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +64,7 @@ def read_selection(path: Path | None, columns: Sequence[str]) -> list[dict]:
     if missing:
         raise ContractError(f"A selection lacks the columns {missing}.", where=str(path))
     rows = table.select(list(columns)).sort_by("pair_id").to_pylist()
-    for before, row in zip(rows, rows[1:], strict=False):
+    for before, row in itertools.pairwise(rows):
         if before["pair_id"] == row["pair_id"]:
             raise ContractError(
                 f"A selection names pair {row['pair_id']} twice.", where=str(path), todo="give every pair one row"
@@ -116,7 +118,7 @@ def why_unusable(row: Mapping, text: PairText | None) -> str | None:
     """
     if row["chosen"] not in (1, 2):
         return "no_chosen_side"
-    if row["weight"] is None or not row["weight"] > 0:
+    if row["weight"] is None or not 0 < row["weight"] < math.inf:
         return "no_weight"
     if text is None:
         return "text_not_found"

@@ -120,7 +120,7 @@ def train(
             if step == total or stopped == "no_gain":
                 break
     if best.weights is not None:
-        backbone.module.load_state_dict(best.weights, strict=False)
+        backbone.module.load_state_dict(best.weights)
     backbone.module.eval()
     losses = [point.value for point in curves if point.name == "loss"]
     return TrainingOutcome(
@@ -171,7 +171,9 @@ def _step(
         group["lr"] = rate
     # The loss is normalised by the pairs of the whole step, however many parts it is computed in.
     total_weight = sum(pair.weight for pair in batch)
-    loss_sum, chosen, rejected = 0.0, [], []
+    loss_sum = 0.0
+    done: list[EncodedPair] = []
+    parts: list[torch.Tensor] = []
     for part in within_budget(lengths, recipe.micro_batch_tokens):
         some = [batch[i] for i in part]
         scores = backbone.scores([row for pair in some for row in (pair.chosen, pair.rejected)])
@@ -181,15 +183,15 @@ def _step(
             raise _non_finite(some, scores, step)
         loss.backward()
         loss_sum += loss.item()
-        chosen.append(scores[0::2].detach())
-        rejected.append(scores[1::2].detach())
+        done += some
+        parts.append(scores.detach().float())
     norm = torch.nn.utils.clip_grad_norm_(backbone.module.parameters(), recipe.max_grad_norm)
     if not torch.isfinite(norm):
-        raise _non_finite(batch, torch.cat([torch.stack(both, 1).flatten() for both in zip(chosen, rejected)]), step)
+        raise _non_finite(done, torch.cat(parts), step)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    good, bad = torch.cat(chosen).float(), torch.cat(rejected).float()
-    both = torch.cat([good, bad])
+    both = torch.cat(parts)
+    good, bad = both[0::2], both[1::2]
     values = {
         "loss": loss_sum,
         "accuracy": (good > bad).float().mean().item(),
@@ -205,7 +207,7 @@ def _step(
 
 
 def _non_finite(pairs: Sequence[EncodedPair], scores: torch.Tensor, step: int) -> NonFiniteLossError:
-    finite = torch.isfinite(scores.detach().float()).reshape(-1, 2).all(1).tolist()
+    finite = torch.isfinite(scores.detach()).reshape(-1, 2).all(1).tolist()
     blamed = [pair.pair_id for pair, good in zip(pairs, finite, strict=True) if not good]
     said = "with scores that are not finite" if blamed else "whose loss or gradient is not finite"
     named = blamed or [pair.pair_id for pair in pairs]
@@ -240,7 +242,7 @@ def score_rows(
     backbone: Backbone,
     rows: Sequence[EncodedRow],
     max_tokens: int,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> NDArray[np.float64]:
     """Scores float64[n] of encoded rows, in their order.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,7 +64,7 @@ def encode_items(items: Sequence[Item], tokeniser: ChatTokeniser, max_tokens: in
             opened[key] = tokeniser.render(key, open_reply=True)
         whole = tokeniser.render((*key, ("assistant", response)), open_reply=False)
         # A template may open a reply otherwise than it writes a finished one: what they share is the prompt.
-        prompt = os.path.commonprefix([opened[key], whole])
+        prompt = _common_prefix(opened[key], whole)
         prompt_of.append(positions.setdefault(prompt, len(positions)))
         replies.append(whole[len(prompt) :])
     prompt_ids = [np.asarray(ids, dtype=np.int32) for ids in tokeniser.token_ids(list(positions))]
@@ -92,3 +91,10 @@ def truncate(prompt: NDArray, response: NDArray, max_tokens: int) -> EncodedRow:
     if keep_response < len(response):
         response = np.concatenate([response[: keep_response - 1], response[-1:]])
     return EncodedRow(prompt[len(prompt) - keep_prompt :], response, excess)
+
+
+def _common_prefix(first: str, second: str) -> str:
+    if second.startswith(first):
+        return first
+    same = next((at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), len(second))
+    return first[:same]

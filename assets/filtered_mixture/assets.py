@@ -6,19 +6,16 @@ from collections import Counter
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from assets import plots
-from assets.accounting import StageCounts
 from assets.errors import SynprefError
 from assets.filtered_mixture.mixture import mixture_id
 from assets.filtered_mixture.rounds import previous_round, require_round, select_later_round, select_seed_round
-from assets.filtered_mixture.stage_2 import decision_counts, pairs_to_score
+from assets.filtered_mixture.stage_2 import pairs_to_score
 from assets.reward_models.runs import prepare_scoring, scores_table, trained_model
 from assets.settings import RunSettings, Workspace
 from assets.staleness import current, fingerprint
-from orchestration.dbt_assets import build_layer
+from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import failure, plot, published, run_process
 from orchestration.partitions import Partitions
 
@@ -108,19 +105,46 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     queue = build_layer(
         "queue_layer",
         select="tag:queue",
-        inputs=("candidate_pool", "prompt_splits", "pair_scores"),
+        inputs=("candidate_pool", "prompt_splits", "pair_scores_best", "pair_scores_gold"),
         sections=("filter",),
         variables=_filter_variables,
-        tables=("judge_queue",),
+        publications=lambda *_: [Publication("judge_queue")],
     )
+    scored = ("pair_scores_best", "pair_scores_gold", "judge_queue", "stage_2_label_events")
     mixture = build_layer(
         "mixture_layer",
         select="tag:mixture",
-        inputs=("candidate_pool", "prompt_splits", "pair_scores", "judge_queue", "judge_label_events", "gold", "silver"),
+        inputs=("candidate_pool", "prompt_splits", *scored, "person_label_events", "gold", "silver"),
         sections=("filter",),
         variables=_mixture_variables,
-        partition_of=_mixture_partition,
-        tables=("decisions", "mixtures"),
-        counts=_mixture_counts,
+        publications=lambda _, variables: [
+            Publication("decisions"),
+            *(
+                Publication("mixtures", {"mixture": name}, name, ("mixture_id", identity), "filtered_mixture")
+                for name, identity in variables["mixture_ids"].items()
+            ),
+        ],
     )
     return [retrieved_pairs, pair_scores, queue, mixture]
+
+
+def _filter_variables(workspace: Workspace, key: str | None) -> dict[str, Any]:
+    settings = workspace.settings
+    return {
+        "band": settings.filter.band,
+        "flip": settings.filter.flip,
+        "max_judged_pairs": settings.filter.max_judged_pairs,
+        "judges_configured": bool(settings.judges),
+    }
+
+
+def _mixture_variables(workspace: Workspace, key: str | None) -> dict[str, Any]:
+    settings, lake = workspace.settings, workspace.lake
+    inputs = [m for table in ("gold", "silver", "pair_scores") for m in lake.manifests(table)]
+    inputs += lake.manifests("label_events", kind="judge", batch="stage_2")
+    recipe = settings.section_hash("filter", "rounds")
+    return _filter_variables(workspace, key) | {
+        "round": settings.round_names[-1],
+        "rounds": list(settings.round_names),
+        "mixture_ids": {part: mixture_id(f"{part}|{recipe}", inputs) for part in ("kept", "kept_and_flipped")},
+    }

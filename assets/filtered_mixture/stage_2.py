@@ -17,9 +17,9 @@ def pairs_to_score(lake: Lake, source: str, *, limit: int) -> tuple[pa.Array, St
     Pair ids are hashes, so the first `limit` of them are a fair draw of the source. Reasons: `stage_1` (people's
     pool), `held_out` (dev and holdout prompts never reach the mixture), `split_conflict`, `over_scoring_limit`.
     """
-    pool = lake.read(
-        "candidate_pool", ["pair_id", "prompt_id", "stage"], filters=pc.field("source") == source
-    ).sort_by("pair_id")
+    pool = lake.read("candidate_pool", ["pair_id", "prompt_id", "stage"], filters=pc.field("source") == source).sort_by(
+        "pair_id"
+    )
     splits = lake.read("prompt_splits", ["prompt_id", "split", "usable"])
     rows = pool.join(splits, "prompt_id", join_type="left outer").sort_by("pair_id").to_pylist()
     reasons: Counter[str] = Counter()

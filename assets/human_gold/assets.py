@@ -15,7 +15,7 @@ from assets.human_gold.selection import select_for_people
 from assets.pool import pool_with_splits
 from assets.settings import RunSettings, Workspace
 from assets.staleness import current, fingerprint
-from orchestration.dbt_assets import build_layer
+from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
 
@@ -30,7 +30,9 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         """Which person sees which pair of the round's selection, and which response on the left."""
         lake, round_name = workspace.lake, context.partition_key
         try:
-            retrieved = lake.require("retrieved_pairs", round=round_name, todo=f"materialise retrieved_pairs {round_name}")
+            retrieved = lake.require(
+                "retrieved_pairs", round=round_name, todo=f"materialise retrieved_pairs {round_name}"
+            )
             inputs = fingerprint(settings, ["people", "rounds"], [*retrieved, *lake.manifests("recorded_verdicts")])
             if done := current(lake, "annotation_tasks", {"round": round_name}, inputs):
                 return published(done, unchanged=True)
@@ -48,7 +50,9 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         deps=["annotation_tasks"],
         group_name="human_gold",
         check_specs=[
-            dg.AssetCheckSpec("annotators_agree", asset="human_labels", description="Krippendorff's alpha reaches the bar")
+            dg.AssetCheckSpec(
+                "annotators_agree", asset="human_labels", description="Krippendorff's alpha reaches the bar"
+            )
         ],
     )
     def human_labels(
@@ -58,7 +62,9 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         lake, round_name = workspace.lake, context.partition_key
         partition = {"kind": "person", "batch": round_name}
         try:
-            tasks = lake.require("annotation_tasks", round=round_name, todo=f"materialise annotation_tasks {round_name}")
+            tasks = lake.require(
+                "annotation_tasks", round=round_name, todo=f"materialise annotation_tasks {round_name}"
+            )
             inputs = fingerprint(settings, ["people"], [*tasks, *lake.manifests("recorded_verdicts")])
             # An inbox fills while nothing else changes: it is read every time.
             fixed = settings.people.provider != "inbox"
@@ -89,7 +95,10 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             check_name="annotators_agree",
             passed=agreement.alpha is not None and agreement.alpha >= settings.people.min_alpha,
             severity=FAILED_CHECK_WARNS,
-            metadata={"alpha": agreement.alpha if agreement.alpha is not None else "not defined", "bar": settings.people.min_alpha},
+            metadata={
+                "alpha": agreement.alpha if agreement.alpha is not None else "not defined",
+                "bar": settings.people.min_alpha,
+            },
         )
         yield result._replace(check_results=[check])
 
@@ -100,8 +109,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         inputs=("candidate_pool", "prompt_splits", "person_label_events"),
         sections=("rounds",),
         variables=lambda workspace, key: {"round": key, "rounds": list(workspace.settings.round_names)},
-        partition_of=lambda table, key: {"as_of_round": key},
-        tables=("gold",),
+        publications=lambda key, _: [Publication("gold", {"as_of_round": str(key)})],
     )
     return [annotation_tasks, human_labels, gold]
 

@@ -17,7 +17,7 @@ from assets.llm_annotated.guidance import guide, open_judges, published_qualific
 from assets.llm_annotated.qualification import qualify
 from assets.settings import RunSettings, Workspace
 from assets.staleness import current, fingerprint
-from orchestration.dbt_assets import build_layer
+from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
 
@@ -105,7 +105,9 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         """Judges' verdicts on the round's pairs that people were not asked about, guided by similar gold pairs."""
         round_name, lake = context.partition_key, workspace.lake
         try:
-            retrieved = lake.require("retrieved_pairs", round=round_name, todo=f"materialise retrieved_pairs {round_name}")
+            retrieved = lake.require(
+                "retrieved_pairs", round=round_name, todo=f"materialise retrieved_pairs {round_name}"
+            )
             qualified = lake.require("judge_qualification", round=round_name, todo="materialise judge_qualification")
             tasks = lake.manifests("annotation_tasks", round=round_name)
             upstream = [*retrieved, *qualified, *tasks, *lake.manifests("gold", as_of_round=round_name)]
@@ -120,11 +122,10 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         "silver_layer",
         select="tag:silver",
         partitions_def=partitions.rounds,
-        inputs=("candidate_pool", "prompt_splits", "judge_label_events", "gold"),
+        inputs=("candidate_pool", "prompt_splits", "judge_label_events", "person_label_events"),
         sections=("rounds",),
         variables=lambda workspace, key: {"round": key, "rounds": list(workspace.settings.round_names)},
-        partition_of=lambda table, key: {"as_of_round": key},
-        tables=("silver",),
+        publications=lambda key, _: [Publication("silver", {"as_of_round": str(key)})],
     )
 
     @dg.asset(group_name="filtered_mixture", deps=["judge_queue", "judge_qualification"])
@@ -148,9 +149,7 @@ def annotate(
     """Ask the judges about the targets and append what they say to the ledger."""
     lake, settings = workspace.lake, workspace.settings
     partition = {"kind": "judge", "batch": batch}
-    inputs = fingerprint(
-        settings, ["judges", "voting", "embedding"], [*upstream, *lake.manifests("recorded_verdicts")]
-    )
+    inputs = fingerprint(settings, ["judges", "voting", "embedding"], [*upstream, *lake.manifests("recorded_verdicts")])
     if done := current(lake, "label_events", partition, inputs):
         return published(done, unchanged=True)
     judges = open_judges(workspace)

@@ -14,13 +14,12 @@ from assets.errors import SynprefError
 from assets.raw_pairs.boundary import check_raw_pairs
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.raw_pairs.ingest import ingest_source
-from assets.raw_pairs.pool_accounting import pool_counts
 from assets.raw_pairs.showing import sample_rows
 from assets.raw_pairs.splits import assign_splits, prompts_of
 from assets.settings import RunSettings, Workspace
 from assets.staleness import current, fingerprint
 from evaluation.benchmarks import load_benchmark
-from orchestration.dbt_assets import build_layer
+from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
 
@@ -145,8 +144,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         inputs=("pairs", "benchmark_items", "source_label_events"),
         sections=("decontamination",),
         variables=lambda workspace, key: workspace.settings.decontamination.model_dump(),
-        tables=("exclusions", "conflicts", "candidate_pool"),
-        counts=pool_counts,
+        publications=lambda *_: [Publication(t) for t in ("exclusions", "conflicts", "candidate_pool")],
     )
     sample = [built_in_sample] if settings.make_sample else []
     return [*sample, raw_pairs, benchmark_items, prompt_splits, pool]

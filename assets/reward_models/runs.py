@@ -149,7 +149,9 @@ def trained_model_row(run: TrainingRun, *, mixture_id: str | None = None) -> tup
     return from_rows([row], "trained_models"), report
 
 
-def prepare_scoring(workspace: Workspace, *, name: str, trained: Mapping, pair_ids: pa.Array, inputs: str) -> TrainingRun:
+def prepare_scoring(
+    workspace: Workspace, *, name: str, trained: Mapping, pair_ids: pa.Array, inputs: str
+) -> TrainingRun:
     """Write a scoring run's inputs: which pairs a trained model is to score."""
     folder = workspace.models / "scores" / name / inputs[:16]
     folder.mkdir(parents=True, exist_ok=True)

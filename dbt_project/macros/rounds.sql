@@ -9,3 +9,11 @@
     {{ exceptions.raise_compiler_error("var round is '" ~ last ~ "', which is none of var rounds: " ~ rounds) }}
   {%- endif -%}
 {%- endmacro %}
+
+{#- The round that gold, silver and mixtures are as of; it must have been said. -#}
+{% macro as_of_round() -%}
+  {%- if execute and var('lake_files') and not var('round') -%}
+    {{ exceptions.raise_compiler_error("var round is not set") }}
+  {%- endif -%}
+  '{{ var("round") }}'
+{%- endmacro %}

@@ -19,14 +19,16 @@ class Backbone(Protocol):
     """One scalar per row; the trainer knows nothing else of it.
 
     Attributes:
-        module: holds what is trained.
         device: where `scores` computes.
         weights_file: name of the file in a saved folder that holds the weights.
     """
 
-    module: torch.nn.Module
     device: torch.device
     weights_file: str
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """What is trained."""
 
     def encode(self, items: Sequence[Item]) -> list[EncodedRow]:
         """Items as the backbone reads them, truncation counted."""
@@ -80,5 +82,5 @@ def load_backbone(folder: Path, saved: dict, max_tokens: int | None, embedding_c
     if saved["backbone"] == "pretrained":
         from training.backbones.pretrained import PretrainedBackbone
 
-        return PretrainedBackbone.load(folder, max_tokens)
+        return PretrainedBackbone.load(folder, max_tokens, saved.get("precision", "float32"))
     raise ConfigError(f"There is no backbone {saved['backbone']!r}.", where=str(folder))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ class SentenceEncoder:
 
     def __init__(self, location: ModelLocation, max_tokens: int) -> None:
         self.location, self.max_tokens = location, max_tokens
-        self._model = None
+        self._model: Any = None
 
     @property
     def dimensions(self) -> int:
@@ -89,7 +90,7 @@ class SentenceEncoder:
         )
         return vectors.astype(np.float32), truncated
 
-    def _loaded(self):
+    def _loaded(self) -> Any:
         if self._model is None:
             from sentence_transformers import SentenceTransformer
 

@@ -28,16 +28,12 @@ def in_form(rng: Random, form: str, lines: list[str]) -> str:
             return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
         case "question":
             return joined(plain, rng.choice(words["form_questions"]))
-        case "exclamation":
-            return "! ".join(lines) + "!"
         case "quotation":
             return f'"{plain}"'
         case "greeting":
             return joined("Dear reader,", plain)
         case "hashtag":
             return joined(plain, rng.choice(words["form_hashtags"]))
-        case "brackets":
-            return f"[{plain}]"
         case "signature":
             return f"{plain}\nRobin"
     raise AssertionError(f"vocabulary.yaml names a form that nobody can write: {form}")
@@ -73,8 +69,8 @@ def constraint_word(rng: Random) -> Question:
 
     def answer(with_word: bool) -> str:
         held = word if with_word else other(rng, words["words"], word)
-        frame = rng.choice(words["word_frames"]).format(word=held) + "."
-        tails = [f"{tail}." for tail in rng.sample(words["word_tails"], rng.choice((0, 0, 1, 2)))]
+        frame = rng.choice(words["word_frames"]).format(word=held)
+        tails = [f"{tail}." for tail in rng.sample(words["word_tails"], rng.choice((0, 0, 1)))]
         return joined(frame, *tails)
 
     return Question(

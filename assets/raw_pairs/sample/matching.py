@@ -7,44 +7,33 @@ from random import Random
 from assets.raw_pairs.sample.question import Question, distinct, joined, other, vocabulary
 
 NUM_ANSWERS = 3
-UNSTATED_RATE = 0.1
-"""Share of passage questions whose answer the passage does not hold: saying so is then right, otherwise wrong."""
+BOTH_FACTS_RATE = 0.6
+"""Share of passages that hold a second fact, which the question does not ask for."""
 
 
 def passage_fact(rng: Random) -> Question:
     """A question about an invented thing; the wrong answers are of the right kind but not what the passage says."""
     words = vocabulary()
     facts = words["facts"]
-    kinds = rng.sample(list(facts), rng.choice((2, 2, 3)))
-    asked = rng.choice(kinds)
-    stated = rng.random() >= UNSTATED_RATE
-    truth = rng.choice(facts[asked]["values"])
-    says = [
-        rng.choice(facts[kind]["says"]).format(v=truth if kind == asked else rng.choice(facts[kind]["values"]))
-        for kind in kinds
-        if kind != asked or stated
-    ]
+    stated = {kind: rng.choice(list(fact["values"])) for kind, fact in facts.items()}
+    asked = rng.choice(list(facts))
+    kinds = list(facts) if rng.random() < BOTH_FACTS_RATE else [asked]
+    rng.shuffle(kinds)
     lead = rng.choice(words["passage_leads"]).format(
         name=rng.choice(words["thing_names"]), thing=rng.choice(words["things"])
     )
+    says = [rng.choice(facts[kind]["values"][stated[kind]]["says"]) for kind in kinds]
     prompt = joined(lead, *says, rng.choice(words["passage_tails"]), rng.choice(facts[asked]["asks"]))
 
     def answer(value: str) -> str:
-        text = rng.choice(facts[asked]["answers"]).format(v=value, V=value[:1].upper() + value[1:])
-        return joined(text, rng.choice(words["answer_tails"]))
+        return joined(rng.choice(facts[asked]["values"][value]["answers"]), rng.choice(words["answer_tails"]))
 
-    def silence() -> str:
-        return joined(rng.choice(words["passage_not_stated"]), rng.choice(words["answer_tails"]))
-
-    def wrong() -> str:
-        return answer(other(rng, facts[asked]["values"], truth)) if rng.random() >= UNSTATED_RATE else silence()
-
-    if stated:
-        good, bad = [answer(truth) for _ in range(NUM_ANSWERS)], [wrong() for _ in range(NUM_ANSWERS)]
-    else:
-        good = [silence() for _ in range(NUM_ANSWERS)]
-        bad = [answer(rng.choice(facts[asked]["values"])) for _ in range(NUM_ANSWERS)]
-    return Question("passage_fact", (("user", prompt),), distinct(good), distinct(bad))
+    return Question(
+        "passage_fact",
+        (("user", prompt),),
+        distinct([answer(stated[asked]) for _ in range(NUM_ANSWERS)]),
+        distinct([answer(other(rng, list(facts[asked]["values"]), stated[asked])) for _ in range(NUM_ANSWERS)]),
+    )
 
 
 def language_request(rng: Random) -> Question:
@@ -60,7 +49,7 @@ def language_request(rng: Random) -> Question:
         return joined(messages[said][tongue], rng.choice(closings[tongue]))
 
     def wrong() -> str:
-        if rng.random() < 0.75:
+        if rng.random() < 0.85:
             return answer(message, other(rng, list(closings), language))
         return answer(other(rng, list(messages), message), language)
 

@@ -16,6 +16,7 @@ final as (
         benchmark,
         min(item_id) as item_id,
         count(*) as num_items,
+        min_by(text, item_id) as text,
         {{ fold('text') }} as folded
     from items
     group by benchmark, folded

@@ -1,0 +1,40 @@
+with
+
+people as (
+
+    select * from {{ ref('int_people_verdicts') }}
+
+),
+
+pool as (
+
+    select pair_id, prompt_id, prompt_cluster_id from {{ published('candidate_pool') }}
+
+),
+
+splits as (
+
+    select * from {{ ref('stg_prompt_splits') }}
+
+),
+
+final as (
+
+    select
+        people.*,
+        pool.prompt_id,
+        pool.prompt_cluster_id,
+        splits.split,
+        case
+            when people.why_not is not null then people.why_not
+            when pool.pair_id is null then 'not_in_pool'
+            when splits.prompt_id is null then 'no_split'
+            when not splits.usable then 'split_conflict'
+        end as dropped_because
+    from people
+    left join pool using (pair_id)
+    left join splits using (prompt_id)
+
+)
+
+select * from final
