@@ -33,7 +33,9 @@ def replacing(path: Path) -> Iterator[Path]:
             todo="make the folder writable and see that the disk is not full",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # A clean-up that fails must not hide why the write did.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

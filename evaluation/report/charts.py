@@ -212,7 +212,7 @@ def _figure(height: float, *, fill_width: bool = False) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(_WIDTH_IN, height), layout=None if fill_width else "constrained")
     axes = figure.add_subplot()
     if fill_width:
-        figure.subplots_adjust(left=0.03, right=0.965, top=1 - 0.05 / height, bottom=0.3 / height)
+        figure.subplots_adjust(left=0.03, right=0.94, top=1 - 0.05 / height, bottom=0.3 / height)
     figure.patch.set_alpha(0)
     axes.patch.set_alpha(0)
     for side in ("top", "right"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evaluation.report.formatting import interval, number, percent, points
-from evaluation.report.summary import Comparison, RunSummary
+from evaluation.report.sections import Comparison
+from evaluation.report.summary import RunSummary
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from assets.contracts import DECISIONS, PROVENANCES
 from evaluation.files import write_text
 from evaluation.report import charts, headline
 from evaluation.report.formatting import FILTERS, words
-from evaluation.report.summary import Curve, Round, RunSummary
+from evaluation.report.sections import Curve, Round
+from evaluation.report.summary import RunSummary
 
 _HERE = Path(__file__).parent
 _LABEL_NAMES = {

@@ -19,16 +19,10 @@ from evaluation.files import write_text
 from evaluation.intervals import Estimate, estimate_accuracy
 from evaluation.report import charts, headline
 from evaluation.report.render import build_run_report, render_evaluation_report, render_run_report
-from evaluation.report.summary import (
-    LabelAccuracy,
-    ModelScore,
-    RunSummary,
-    Stage,
-    read_summary,
-    write_summary,
-)
+from evaluation.report.sections import LabelAccuracy, ModelScore, Stage
+from evaluation.report.summary import RunSummary, read_summary, write_summary
 from evaluation.run import evaluate, load_named, main
-from evaluation.saved_scores import write_scores
+from evaluation.saved_scores import read_scores, write_scores
 
 
 class Page(HTMLParser):
@@ -125,7 +119,6 @@ def test_no_text_of_the_data_becomes_markup():
     page = Page(text)
     assert "script" not in page.tags
     assert "<script" not in text
-    assert "49" not in re.sub(r"[^4-9 ]", "", HOSTILE)
     # In table, heading, chart and key alike it is shown as what it is.
     assert page.text.count("<script>alert(") > 20
     assert "\\frac{1}{2}" in page.text
@@ -307,3 +300,32 @@ def test_evaluation_page_escapes_and_shows_what_was_not_scored():
     assert page.text.count("<script>alert(") == 2
     assert "tie 1" in page.text
     assert "0.0 %" not in page.text
+
+
+@pytest.mark.slow
+def test_command_scores_with_a_model(tmp_path):
+    """An untrained model of the sample's kind, saved and loaded as training does it."""
+    from assets.settings import TrainingRecipe
+    from training.backbones import build_backbone
+    from training.checkpoint import write_manifest
+
+    rows = [{"prompt": f"p{k}", "response_a": "yes", "response_b": f"no {k}", "preferred": "a"} for k in range(22)]
+    bench = write_pairs(tmp_path / "bench.parquet", rows)
+    recipe = TrainingRecipe(backbone="scratch", hidden_size=16, num_layers=1, num_heads=2, vocabulary_size=300)
+    texts = [([("user", f"p{k}")], "yes no") for k in range(22)]
+    backbone = build_backbone(recipe, texts, 0, None)
+    model = tmp_path / "model"
+    model.mkdir()
+    write_manifest(model, backbone.save(model), backbone.weights_file, None)
+
+    results = []
+    for name in ("one", "two"):
+        out = tmp_path / name
+        assert main(["--model", str(model), "--benchmark", f"b={bench}", "--out", str(out)]) == 0
+        results.append(json.loads((out / "results.json").read_text()))
+    assert results[0] == results[1]
+    settings, found = results[0]["settings"], results[0]["benchmarks"]["b"]
+    assert (settings["max_tokens"], settings["precision"]) == (recipe.max_tokens, "float32")
+    assert len(settings["weights_sha256"]) == 64
+    assert (found["n"], found["unscored"], found["num_truncated_items"]) == (22, {}, 0)
+    assert read_scores(tmp_path / "one" / "scores.parquet").num_rows == 44
