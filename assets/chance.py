@@ -6,9 +6,8 @@ order of the pairs, with the batch, or with the process that computes them.
 
 from __future__ import annotations
 
+import hashlib
 from statistics import NormalDist
-
-from assets.identity import digest
 
 _STANDARD_NORMAL = NormalDist()
 # 52 bits of the hash: as many as a float of [0.5, 1) can tell apart.
@@ -17,7 +16,9 @@ _HEX_DIGITS, _STEPS = 13, 16.0**13
 
 def rank_key(*fields: str | int) -> str:
     """32 hex digits by which to sort when the order shall be random but fixed."""
-    return digest("chance", *map(str, fields))
+    # Each field with its length before it, so that no two lists read alike; one string, because draws are many.
+    text = "".join([f"{len(part)}:{part}" for part in map(str, fields)])
+    return hashlib.blake2b(text.encode(), digest_size=16, person=b"chance").hexdigest()
 
 
 def uniform(*fields: str | int) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 
 import pyarrow as pa
 
-from assets.contracts import from_rows
+from assets.contracts import contract_of
 from assets.errors import SynprefError
 from assets.identity import digest
 from assets.llm_annotated.judging import OK, Judge, JudgeCall
@@ -33,7 +35,7 @@ class Asked:
     requests: Sequence[dict]
     request_hashes: Mapping[str, tuple[str, ...]]
 
-    @property
+    @cached_property
     def verdicts(self) -> dict[str, JudgeVerdict]:
         """The judge's verdict over both orders and all votes, by pair."""
         return {pair: merge_votes(votes) for pair, votes in self.votes.items()}
@@ -44,11 +46,9 @@ class Asked:
         return sum(row["cost_usd"] for row in self.requests)
 
 
-def request_hash(judge: Judge, call: JudgeCall) -> str:
+def request_hash(name: str, version: str, call: JudgeCall) -> str:
     """Id of a request: the same judge, version, pair, order, vote and examples make the same request."""
-    return digest(
-        "judge_request", judge.name, judge.version, call.pair_id, str(call.first_shown), str(call.vote), *call.examples
-    )
+    return digest("judge_request", name, version, call.pair_id, str(call.first_shown), str(call.vote), *call.examples)
 
 
 def ask(
@@ -74,6 +74,7 @@ def ask(
         for pair in sorted(set(pair_ids))
         for first_shown, vote in judge.plan(pair, votes_per_order)
     ]
+    name, version = judge.name, judge.version
     replies = judge.answer(calls)
     if len(replies) != len(calls):
         raise SynprefError(
@@ -86,14 +87,14 @@ def ask(
     hashes: dict[str, list[str]] = {}
     requests = []
     for call, reply in zip(calls, replies, strict=True):
-        key = request_hash(judge, call)
+        key = request_hash(name, version, call)
         hashes.setdefault(call.pair_id, []).append(key)
         requests.append(
             {
                 "request_hash": key,
                 "pair_id": call.pair_id,
-                "judge": judge.name,
-                "judge_version": judge.version,
+                "judge": name,
+                "judge_version": version,
                 "first_shown": call.first_shown,
                 "vote": call.vote,
                 "verdict": reply.verdict,
@@ -126,5 +127,7 @@ def ask(
 
 def requests_table(asked: Iterable[Asked]) -> pa.Table:
     """Contract `judge_requests`, in order of request hash."""
-    rows = [row for one in asked for row in one.requests]
-    return from_rows(sorted(rows, key=lambda row: row["request_hash"]), "judge_requests")
+    rows = sorted((row for one in asked for row in one.requests), key=itemgetter("request_hash"))
+    schema = contract_of("judge_requests").schema
+    # By column: ten times as fast as by row, and a round has tens of thousands of requests.
+    return pa.table({name: [row[name] for row in rows] for name in schema.names}, schema=schema)

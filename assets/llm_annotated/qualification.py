@@ -141,8 +141,8 @@ def qualify(
     """Ask every judge about gold dev, exactly as it is asked when it annotates, and decide who is used.
 
     A judge is not used when its accuracy is below the bar, when it gives one verdict whatever it is shown, or
-    when it has a side on too few of the pairs it answered. A judge that answered too few gold pairs to be
-    measured is used at an assumed accuracy, and the result says so.
+    when it has no side on most of the pairs it answered. A judge with a side on too few gold pairs to be measured
+    is used at an assumed accuracy, and the result says so.
 
     Args:
         judges: providers with different names.
@@ -185,10 +185,9 @@ def _measure(
     if len(sides) >= _NUM_CONSTANT and len(set(sides.values())) == 1 and len({gold[p] for p in sides}) == 2:
         flags.append("constant_verdict")
     enough = voting.min_labels_to_qualify
-    if len(verdicts) < enough:
-        flags.append("too_few_labels")
-    elif len(sides) < enough:
-        flags.append("mostly_undecided")
+    if len(sides) < enough:
+        mute = len(verdicts) >= enough and len(sides) < len(verdicts) / 2
+        flags.append("mostly_undecided" if mute else "too_few_labels")
     elif accuracy is not None and accuracy < voting.min_accuracy:
         flags.append("below_bar")
     if bias and abs(bias.value) >= _NOTABLE_BIAS and not bias.interval[0] <= 0 <= bias.interval[1]:
@@ -251,15 +250,15 @@ def _why(
         return f"Not used: it says {next(iter(sides.values()))!r} on all {len(sides)} pairs, and gold says both."
     if "mostly_undecided" in flags:
         return (
-            f"Not used: it has a side on {len(sides)} of {num_answered} answered gold pairs, "
-            f"fewer than {voting.min_labels_to_qualify}."
+            f"Not used: it has a side on {len(sides)} of {num_answered} answered gold pairs, less than half "
+            f"and fewer than {voting.min_labels_to_qualify}."
         )
     if "below_bar" in flags:
         return f"Not used: accuracy {share} on {len(sides)} labels is below the bar of {voting.min_accuracy:g}."
     if "too_few_labels" in flags:
         return (
-            f"Used at an assumed accuracy of {ASSUMED_ACCURACY:g}: {num_answered} answered gold pairs are fewer than "
-            f"{voting.min_labels_to_qualify}."
+            f"Used at an assumed accuracy of {ASSUMED_ACCURACY:g}: it has a side on {len(sides)} gold pairs, "
+            f"fewer than {voting.min_labels_to_qualify}."
         )
     note = " It prefers the response shown first." if "position_bias" in flags else ""
     return f"Used: accuracy {share} on {len(sides)} labels reaches the bar of {voting.min_accuracy:g}.{note}"

@@ -39,7 +39,7 @@ class SimulatedJudge:
     usd_per_call: float = 0.0
     simulated: bool = field(default=True, init=False)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The configured name, marked as simulated."""
         return simulated_name(self.given_name)

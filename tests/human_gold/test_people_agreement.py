@@ -133,11 +133,10 @@ def test_the_interval_covers_alpha_and_is_wider_when_prompts_repeat():
     assert width[1] > 1.1 * width[0]
 
 
-def test_the_bootstrap_without_resampling_is_the_library_s_alpha():
-    """One cluster taken as often as it occurs gives alpha itself: the sums are Krippendorff's."""
+def test_the_bootstrap_computes_the_same_alpha_as_the_library():
     rng = np.random.default_rng(1)
     table = many(60, lambda x, i: rng.random() < 0.4)
-    # Every cluster holds the same verdicts, so each resample has the same alpha but for the sample size.
+    # Every cluster holds the same verdicts, so any resample of clusters is the same table.
     copies = events(
         *(
             (f"{copy}-{pair}", person, verdict)
@@ -159,5 +158,13 @@ def test_slices_hold_their_own_pairs():
     assert found["editing"].raw_rate == pytest.approx(1 / 3)
 
 
-def test_the_plot_shows_the_people_compared():
-    assert measure(many(30, lambda x, i: x == "a" and i < 9)).per_person_plot().startswith("![Agreement with")
+def test_the_table_has_a_row_per_person_and_one_for_all():
+    rows = measure(many(30, lambda x, i: x == "a" and i < 9)).rows()
+    assert [r["person"] for r in rows] == ["a", "b", "c", "all together"]
+    assert len({tuple(r) for r in rows}) == 1
+    assert rows[0]["agreement_rate"] == pytest.approx(0.7)
+
+
+def test_the_plot_is_an_image():
+    plot = measure(many(30, lambda x, i: x == "a" and i < 9)).per_person_plot()
+    assert plot.startswith("![Agreement with the majority of the others](data:image/png;base64,")

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 
 from assets.human_gold.inbox import InboxPeople
@@ -85,7 +86,8 @@ def test_a_line_nobody_can_use_is_a_dead_letter_and_the_rest_counts(inbox, line,
 
 def test_a_side_without_a_shown_side_is_a_dead_letter(inbox):
     tasks = tasks_of("p1")
-    tasks = tasks.set_column(3, tasks.schema.field("left_response"), [[None] * 2])
+    at = tasks.schema.get_field_index("left_response")
+    tasks = tasks.set_column(at, "left_response", pa.nulls(2, pa.int8()))
     deliver(inbox, "a.jsonl", answer("p1", "ada", "left"), answer("p1", "bo", "2"))
     got = collect(inbox, tasks)
     assert got.delivered.dropped == {"unknown_verdict": 1}
