@@ -23,6 +23,7 @@ from evaluation.report.sections import (
     Judge,
     LabelAccuracy,
     ModelScore,
+    Person,
     Planted,
     Promotion,
     Round,
@@ -32,6 +33,30 @@ from evaluation.report.sections import (
     SourceDecisions,
     Stage,
 )
+
+__all__ = [
+    "LABEL_STAGES",
+    "Agreement",
+    "Champion",
+    "Check",
+    "Comparison",
+    "Curve",
+    "ExtraTable",
+    "Judge",
+    "LabelAccuracy",
+    "ModelScore",
+    "Person",
+    "Planted",
+    "Promotion",
+    "Round",
+    "RunInfo",
+    "RunSummary",
+    "Source",
+    "SourceDecisions",
+    "Stage",
+    "read_summary",
+    "write_summary",
+]
 
 LABEL_STAGES = ("source_labels", "silver", "kept", "flipped")
 
