@@ -34,6 +34,18 @@ def embed(texts: Sequence[str], settings: EmbeddingSettings, *, cache: Path | No
 
         vectorizer = HashingVectorizer(n_features=settings.dimensions, ngram_range=(1, 2), norm="l2")
         return vectorizer.transform(texts).toarray().astype(np.float32)
-    from training.embeddings import embed_texts
+    from training.backbones.frozen_encoder import SentenceEncoder
+    from training.embedding_cache import EmbeddingCache, text_key
+    from training.model_location import locate_model
 
-    return embed_texts(texts, settings.model, revision=settings.revision, cache=cache)
+    encoder = SentenceEncoder(locate_model(settings.model, settings.revision), settings.max_tokens)
+    folder = None if cache is None else cache / f"{encoder.location.fingerprint()}-{settings.max_tokens}"
+    keys = [text_key("conversation", text) for text in texts]
+    # The last turn decides what is asked, so a long conversation loses its beginning.
+    found = EmbeddingCache(folder).embed(
+        dict(zip(keys, texts, strict=True)), lambda some: encoder.encode(some, keep_end=True)
+    )
+    if not keys:
+        return np.zeros((0, encoder.dimensions), np.float32)
+    vectors = np.stack([found[key].vector for key in keys]).astype(np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -136,6 +136,7 @@ class EmbeddingSettings(Settings):
     # sentence_transformer: a Hugging Face id, a folder, or `package:NAME` for a model inside a Python package.
     model: str = ""
     revision: str = ""
+    max_tokens: Positive = 128
 
 
 class TrainingRecipe(Settings):
@@ -231,7 +232,9 @@ class RunSettings(Settings):
             ("model size", list(self.models.final)),
         ):
             for name in names:
-                check_slug(name, what)
+                if what != "judge":
+                    # Benchmarks and sizes name folders; a judge's name is for people.
+                    check_slug(name, what)
                 if names.count(name) > 1:
                     raise ValueError(f"{what} {name!r} is named twice")
         return self

@@ -1,9 +1,8 @@
 """Automation: jobs people start, and the schedules and sensors that start them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -16,7 +15,7 @@ from orchestration.partitions import Partitions
 class Automation:
     """What starts runs."""
 
-    jobs: Sequence[dg.UnresolvedAssetJobDefinition]
+    jobs: Sequence[Any]
     schedules: Sequence[dg.ScheduleDefinition]
     sensors: Sequence[dg.SensorDefinition]
 

@@ -3,18 +3,17 @@
 A layer runs in a folder of its own; what it wrote is published into the lake by rename, table by table.
 """
 
-from __future__ import annotations
-
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
 from assets.errors import SynprefError
 from assets.lake import Manifest
@@ -79,7 +78,10 @@ def build_layer(
         select=select,
         name=name,
         partitions_def=partitions_def,
-        dagster_dbt_translator=LayerTranslator(),
+        dagster_dbt_translator=LayerTranslator(
+            # Pairs and their labels come from one asset; so do the scores of two models.
+            DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True)
+        ),
         pool="duckdb",
     )
     def layer(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
@@ -171,9 +173,15 @@ def _publish(workspace: Workspace, publication: Publication, result: DbtLayerRes
     return workspace.lake.publish(publication.table, table, publication.partition, inputs=inputs, info=info)
 
 
+def _in_order(context: dg.AssetExecutionContext) -> list[dg.AssetKey]:
+    """The run's assets, each after those of the layer that it depends on."""
+    deps = {key: context.assets_def.asset_deps[key] for key in sorted(context.selected_asset_keys)}
+    return [key for key in TopologicalSorter(deps).static_order() if key in deps]
+
+
 def _unchanged(context: dg.AssetExecutionContext, by_asset: Mapping[str, Manifest]) -> Iterator[Any]:
     """Nothing to do: the published tables are reported, the checks keep their last results."""
-    for key in sorted(context.selected_asset_keys):
+    for key in _in_order(context):
         if (manifest := by_asset.get(key.path[-1])) is not None:
             yield published(manifest, unchanged=True)._replace(asset_key=key)
         else:
@@ -183,7 +191,7 @@ def _unchanged(context: dg.AssetExecutionContext, by_asset: Mapping[str, Manifes
 def _materializations(
     context: dg.AssetExecutionContext, result: DbtLayerResult, by_asset: Mapping[str, Manifest]
 ) -> Iterator[Any]:
-    for key in sorted(context.selected_asset_keys):
+    for key in _in_order(context):
         name = key.path[-1]
         if name in by_asset:
             yield published(by_asset[name])._replace(asset_key=key)

@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +147,9 @@ def run_dbt_layer(
         "duckdb_spill": str(scratch / "spill"),
     }
     options = ["--vars", json.dumps(values), "--target-path", str(scratch / "target"), "--no-write-json"]
-    manifest = _manifest(target or target_folder())
+    # Parsed anew for each layer, which takes half a second when nothing changed: dbt leaves compiled text in the
+    # manifest, and would take it for another layer's.
+    manifest = _parse((target or target_folder()).resolve(), "--no-write-json")
     with _closing_database():
         ran = _invoke(["run", "--select", select, *options], manifest)
         models = [r.node.name for r in _results(ran, f"layer {select}")]
@@ -214,7 +215,7 @@ def _results(result: dbtRunnerResult, what: str, *, broken: Sequence[str] = _FAI
 def _invoke(arguments: Sequence[str], manifest: Manifest | None) -> dbtRunnerResult:
     from dbt.cli.main import dbtRunner
 
-    fixed = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    fixed = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-path", str(target_folder())]
     # dbt checks for newer versions of itself and reports usage unless told not to.
     quiet = ["--no-version-check", "--no-send-anonymous-usage-stats", "--quiet", "--no-print"]
     quiet += ["--log-level", "none", "--log-level-file", "none"]
@@ -222,8 +223,10 @@ def _invoke(arguments: Sequence[str], manifest: Manifest | None) -> dbtRunnerRes
         return dbtRunner(manifest=manifest).invoke([*quiet, *arguments, *fixed])
 
 
-def _parse(target: Path) -> Manifest:
-    result = _invoke(["parse", "--target-path", str(target)], None)
+def _parse(target: Path, *options: str) -> Manifest:
+    """The parsed project. Variables matter when models are compiled, so all invocations share what is parsed."""
+    with _locked(target):
+        result = _invoke(["parse", "--target-path", str(target), *options], None)
     if not result.success:
         raise SynprefError(
             f"The dbt project cannot be parsed: {' '.join(str(result.exception).split())}.",
@@ -231,17 +234,6 @@ def _parse(target: Path) -> Manifest:
             todo="mend the file the message names",
         )
     return result.result  # type: ignore[return-value]
-
-
-def _manifest(target: Path) -> Manifest:
-    with _locked(target):
-        return _parsed(target.resolve(), _project_changed())
-
-
-@cache
-def _parsed(target: Path, changed: float) -> Manifest:
-    """The parsed project; its compiled text depends on an invocation's variables, what it holds does not."""
-    return _parse(target)
 
 
 def _project_changed() -> float:
@@ -255,7 +247,7 @@ def _locked(target: Path) -> Iterator[None]:
     """Hold a target folder: two processes that parse into one would leave half a manifest."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(target / ".lock"):
+        with filelock.FileLock(target / ".lock", is_singleton=True):
             yield
     except PermissionError as error:
         raise SynprefError(

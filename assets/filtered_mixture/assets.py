@@ -1,7 +1,5 @@
 """Dagster glue of the filtered mixture: what each round selects, pair scores, decisions, the mixture."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Dagster glue of human gold: tasks for people, their labels, gold. Rules belong in the modules beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

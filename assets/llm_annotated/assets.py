@@ -1,7 +1,5 @@
 """Dagster glue of LLM-annotated pairs: attributes, judges measured on gold, their verdicts, silver."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +37,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             if done := current(lake, "attributes", {"source": source}, inputs):
                 return published(done, unchanged=True)
             ids = lake.read("candidate_pool", ["pair_id"], (pc.field("source") == source) & (pc.field("stage") == 1))
-            pairs = lake.read("pairs", filters=pc.field("pair_id").isin(ids["pair_id"]), source=source)
+            pairs = lake.read("pairs", filters=pc.field("pair_id").isin(ids["pair_id"].combine_chunks()), source=source)
             table, counts = write_attributes(pairs, max_pairs=settings.attributes.max_pairs)
         except SynprefError as error:
             raise failure(error) from error

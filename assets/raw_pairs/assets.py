@@ -1,7 +1,5 @@
 """Dagster glue of raw pairs: sources and benchmarks into the lake, splits, the candidate pool."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from typing import Any

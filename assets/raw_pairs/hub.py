@@ -33,10 +33,11 @@ def fetch(location: HubLocation, *, endpoint: str | None = None, cache: Path | N
     Raises:
         SynprefError: the hub cannot be reached, does not know the data set or the revision, or no file matches.
     """
-    import httpx
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    # The client is built on httpx or on its successor, by version: the common base class is found from its own error.
+    http_error: type[Exception] = next(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")
     where = f"{location.id}@{location.revision}"
     try:
         info = HfApi(endpoint=endpoint).dataset_info(location.id, revision=location.revision)
@@ -58,7 +59,7 @@ def fetch(location: HubLocation, *, endpoint: str | None = None, cache: Path | N
             where=where,
             todo="check id and revision; a gated data set needs HF_TOKEN",
         ) from error
-    except (httpx.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
+    except (http_error, LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
         raise SynprefError(
             f"The hub cannot be reached: {type(error).__name__}.",
             where=where,

@@ -105,12 +105,12 @@ def ingest_source(
         PartitionBusyError: another process is ingesting the same source.
     """
     revision, files = _locate(entry)
+    truth = _read_truth(truth_path, entry.name)
     inputs = _fingerprint(entry, revision, seed, truth_path)
     partition = {"source": entry.name}
     manifest = lake.manifest("pairs", partition)
     if manifest is not None and manifest.inputs == inputs and lake.file_of(manifest).exists():
         return IngestReport.from_dict({**manifest.info["report"], "unchanged": True})
-    truth = _read_truth(truth_path, entry.name)
     version = f"{READER_VERSION}.{_label_settings(entry, seed)[:12]}"
     with lake.writer("pairs", partition, inputs=inputs) as writer:
         source = SourcePass(

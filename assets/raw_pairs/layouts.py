@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from assets.errors import ConfigError
 from assets.raw_pairs.conversations import is_transcript
 
-_SIDES = {"a": ("a", "1", "0"), "b": ("b", "2", "1")}
 ALIASES: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "question", "instruction", "query", "conversation", "context", "history", "messages"),
     "system": ("system", "system_prompt"),
@@ -35,13 +35,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "label_origin": ("label_origin",),
     "meta": ("meta", "metadata"),
 }
-for _field, _stems in {
+_SIDED = {
     "response": ("response", "answer", "output", "completion"),
     "score": ("score", "rating"),
     "model": ("model",),
-}.items():
-    for _side, _marks in _SIDES.items():
-        ALIASES[f"{_field}_{_side}"] = tuple(f"{s}{j}{m}" for m in _marks for s in _stems for j in ("_", ""))
+}
+_FIELDS = {*ALIASES, *(f"{field}_{side}" for field in _SIDED for side in "ab")}
 
 _NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     # Each inner tuple is one way to satisfy the layout.
@@ -97,15 +96,16 @@ def recognise(
     """
     overrides = dict(overrides or {})
     for field, column in overrides.items():
-        if field not in ALIASES or column not in columns:
-            what = "a field of any layout" if field not in ALIASES else "a column of the file"
-            name = field if field not in ALIASES else column
+        if field not in _FIELDS or column not in columns:
+            what = "a field of any layout" if field not in _FIELDS else "a column of the file"
+            name = field if field not in _FIELDS else column
             raise ConfigError(f"{name!r} is not {what}.", where=where, todo=f"columns are {', '.join(columns)}"[:600])
     fields = dict(overrides)
     for field, names in ALIASES.items():
         found = next((name for name in names if name in columns and name not in overrides.values()), None)
         if field not in fields and found is not None:
             fields[field] = found
+    fields = _sided(columns) | fields
     layout = _guess(fields, first_rows) if wanted == "auto" else wanted
     if layout is None or not any(all(f in fields for f in way) for way in _NEEDS[layout]):
         needed = "no layout fits" if layout is None else f"{layout} needs {' or '.join(map(str, _NEEDS[layout]))}"
@@ -116,6 +116,17 @@ def recognise(
             todo=f"set `layout` to one of {', '.join(_NEEDS)}, and `columns` where the names differ",
         )
     return Layout(layout, fields)
+
+
+def _sided(columns: Sequence[str]) -> dict[str, str]:
+    """Columns that come in twos, such as response_a and response_b, by one numbering for both."""
+    found: dict[str, str] = {}
+    for field, stems in _SIDED.items():
+        for stem, joint, marks in product(stems, ("_", ""), ("ab", "12", "01")):
+            pair = (f"{stem}{joint}{marks[0]}", f"{stem}{joint}{marks[1]}")
+            if f"{field}_a" not in found and set(pair) <= set(columns):
+                found[f"{field}_a"], found[f"{field}_b"] = pair
+    return found
 
 
 def _guess(fields: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> str | None:

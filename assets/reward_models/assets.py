@@ -1,7 +1,5 @@
 """Dagster glue of reward models: trained on labels, scored, registered, promoted, reported."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

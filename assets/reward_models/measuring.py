@@ -40,7 +40,7 @@ def holdout_pairs(lake: Lake, as_of_round: str) -> pa.Table:
     gold = lake.read("gold", ["pair_id", "verdict"], pc.field("split") == "holdout", as_of_round=as_of_round)
     verdict_of = dict(zip(gold["pair_id"].to_pylist(), gold["verdict"].to_pylist(), strict=True))
     columns = ["pair_id", "source", "prompt", "response_1", "response_2"]
-    pairs = lake.read("pairs", columns, filters=pc.field("pair_id").isin(gold["pair_id"]))
+    pairs = lake.read("pairs", columns, filters=pc.field("pair_id").isin(gold["pair_id"].combine_chunks()))
     rows: dict[str, dict] = {}
     for row in pairs.to_pylist():
         verdict = verdict_of[row["pair_id"]]

@@ -18,7 +18,7 @@ def _exact(rng: Random, category: str, prompt: str, truth: str, near: Callable[[
     """A question with one right value and near misses, each said in several ways."""
     says = rng.sample(_SAYS, NUM_ANSWERS)
     good = [say.format(v=truth) for say in says]
-    misses = []
+    misses: list[str] = []
     while len(misses) < NUM_ANSWERS:
         miss = near()
         if miss != truth:

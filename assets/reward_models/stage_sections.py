@@ -1,0 +1,210 @@
+"""Stage sections of the report: row accounting, sources, people, judges, rounds, decisions - from the manifests."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+import pyarrow.compute as pc
+
+from assets.accounting import StageCounts
+from assets.contracts import DECISIONS
+from assets.human_gold.agreement import measure_agreement
+from assets.lake import Lake, Manifest
+from assets.llm_annotated.guidance import clusters_of
+from assets.pool import known_truth
+from assets.raw_pairs.catalogue import load_catalogue
+from assets.settings import Workspace
+from evaluation.intervals import estimate_accuracy
+from evaluation.report import summary as s
+
+
+def stages(workspace: Workspace, timings: Mapping[str, float]) -> tuple[s.Stage, ...]:
+    """Row accounting of every stage, with the wall time of the steps that made it."""
+    lake, settings = workspace.lake, workspace.settings
+
+    def wall(*steps: str) -> float:
+        names = {name for step in timings for name in (step, step.partition("[")[0]) if name in steps}
+        return round(sum(t for step, t in timings.items() if {step, step.partition("[")[0]} & names), 2)
+
+    found: list[s.Stage] = []
+
+    def add(name: str, manifests: Iterable[Manifest], *steps: str) -> None:
+        counts = [StageCounts.from_dict(m.info["counts"]) for m in manifests if "counts" in m.info]
+        if counts:
+            found.append(s.Stage.of(name, sum(counts[1:], counts[0]), wall(*steps)))
+
+    add("raw_pairs", lake.manifests("pairs"), "raw_pairs")
+    add("benchmark_items", lake.manifests("benchmark_items"), "benchmark_items")
+    add("prompt_splits", lake.manifests("prompt_splits"), "prompt_splits")
+    add("candidate_pool", lake.manifests("candidate_pool"), "candidate_pool")
+    add("preference_attributes", lake.manifests("attributes"), "preference_attributes")
+    for name in settings.round_names:
+        add(
+            f"loop_reward_model {name}",
+            lake.manifests("trained_models", model=f"loop-{name}"),
+            f"loop_reward_model[{name}]",
+        )
+        add(f"retrieved_pairs {name}", lake.manifests("retrieved_pairs", round=name), f"round[{name}]")
+        # The steps of a round are one Dagster run: its time stands at the round's first stage.
+        add(f"human_labels {name}", lake.manifests("label_events", kind="person", batch=name))
+        add(f"gold {name}", lake.manifests("gold", as_of_round=name))
+        add(f"llm_annotated_pairs {name}", lake.manifests("label_events", kind="judge", batch=name))
+        add(f"silver {name}", lake.manifests("silver", as_of_round=name))
+    add("gold_reward_model", lake.manifests("trained_models", model="gold"), "gold_reward_model")
+    add("best_reward_model", lake.manifests("trained_models", model="loop-closing"), "best_reward_model")
+    add("pair_scores", lake.manifests("pair_scores", model="best"), "pair_scores")
+    add("judge_queue", lake.manifests("judge_queue"), "judge_queue")
+    add("stage_2_verdicts", lake.manifests("label_events", kind="judge", batch="stage_2"), "stage_2_verdicts")
+    add("decisions", lake.manifests("decisions"), "filtered_mixture")
+    for mixture in ("kept", "kept_and_flipped"):
+        add(f"mixture {mixture}", lake.manifests("mixtures", mixture=mixture))
+    for size in settings.models.final:
+        for part, step in (("raw", "raw_reward_model"), ("final", "reward_model")):
+            add(f"{step} {size}", lake.manifests("trained_models", model=f"{part}-{size}"), f"{step}[{size}]")
+    return tuple(found)
+
+
+def simulated(workspace: Workspace) -> tuple[str, ...]:
+    """Every labeller that was not real, as its events name it."""
+    events = workspace.lake.read("label_events", ["labeller", "simulated"], filters=pc.field("simulated"))
+    names = set(events["labeller"].to_pylist()) - {"panel"}
+    return tuple(sorted(names))
+
+
+def sources(workspace: Workspace) -> tuple[s.Source, ...]:
+    """Every source of the catalogue that has been read."""
+    lake = workspace.lake
+    found = []
+    for entry in load_catalogue(workspace.catalogue_path, workspace):
+        for manifest in lake.manifests("pairs", source=entry.name):
+            letters = lake.manifests("dead_letters", source=entry.name)
+            found.append(
+                s.Source(
+                    name=entry.name,
+                    label_origin=entry.label_origin or "by row",
+                    licence=entry.licence,
+                    rows=manifest.info["counts"]["rows_in"],
+                    pairs=manifest.num_rows,
+                    dead_letters=sum(m.num_rows for m in letters),
+                )
+            )
+    return tuple(found)
+
+
+def agreement(workspace: Workspace) -> s.Agreement | None:
+    """Agreement of people over all rounds; each person's accuracy where the truth is known."""
+    lake, settings = workspace.lake, workspace.settings
+    events = lake.read("label_events", kind="person")
+    if not len(events):
+        return None
+    found = measure_agreement(events, clusters_of(lake), seed=settings.seed)
+    truth = known_truth(lake)
+    right: dict[str, list[bool]] = defaultdict(list)
+    made_up = set()
+    for row in events.select(["labeller", "pair_id", "verdict", "simulated"]).to_pylist():
+        if row["simulated"]:
+            made_up.add(row["labeller"])
+        if row["verdict"] in ("1", "2") and truth.get(row["pair_id"]) in ("1", "2"):
+            right[row["labeller"]].append(row["verdict"] == truth[row["pair_id"]])
+    return s.Agreement(
+        alpha=found.alpha,
+        ci95=found.interval,
+        raw=found.raw_rate,
+        num_pairs=found.num_pairs,
+        num_labels=found.num_labels,
+        min_alpha=settings.people.min_alpha,
+        persons=tuple(
+            s.Person(
+                name=p.person,
+                simulated=p.person in made_up,
+                num_labels=p.num_labels,
+                agreement=p.agreement_rate,
+                accuracy=sum(right[p.person]) / len(right[p.person]) if right[p.person] else None,
+            )
+            for p in found.people
+        ),
+    )
+
+
+def judges(workspace: Workspace) -> tuple[s.Judge, ...]:
+    """The judges' last qualification."""
+    rows = workspace.lake.read("judge_qualification", round=workspace.settings.round_names[-1]).to_pylist()
+    return tuple(
+        s.Judge(
+            name=row["judge"],
+            simulated=row["simulated"],
+            n=row["num_labels"],
+            accuracy=row["accuracy"],
+            ci95=(row["low"], row["high"]) if row["low"] is not None else None,
+            position_bias=row["position_bias"],
+            self_consistency=row["self_consistency"],
+            cost_usd=row["usd"],
+            used=row["used"],
+            why=row["why"],
+        )
+        for row in rows
+    )
+
+
+def rounds(workspace: Workspace) -> tuple[s.Round, ...]:
+    """Stage 1 round by round; accuracies are of the loop model trained in the round, on gold as it was then."""
+    lake, settings = workspace.lake, workspace.settings
+    truth = known_truth(lake)
+    found = []
+    for number, name in enumerate(settings.round_names):
+        silver = lake.read("silver", ["pair_id", "verdict"], as_of_round=name).to_pylist()
+        known = [r["verdict"] == truth[r["pair_id"]] for r in silver if truth.get(r["pair_id"]) in ("1", "2")]
+        before = settings.round_names[number - 1] if number else None
+        dev = _loop_accuracy(lake, name, before, "dev", settings.seed)
+        holdout = _loop_accuracy(lake, name, before, "holdout", settings.seed)
+        tasks = lake.read("annotation_tasks", ["pair_id"], round=name)["pair_id"].to_pylist()
+        found.append(
+            s.Round(
+                name=name,
+                num_gold=len(lake.read("gold", ["pair_id"], as_of_round=name)),
+                num_silver=len(silver),
+                num_retrieved=len(lake.read("retrieved_pairs", ["pair_id"], round=name)),
+                num_to_people=len(set(tasks)),
+                num_judged=sum(
+                    StageCounts.from_dict(m.info["counts"]).rows_in
+                    for m in lake.manifests("label_events", kind="judge", batch=name)
+                ),
+                silver_accuracy=sum(known) / len(known) if known else None,
+                dev_accuracy=dev.accuracy if dev else None,
+                dev_ci95=dev.ci95 if dev else None,
+                holdout_accuracy=holdout.accuracy if holdout else None,
+                holdout_ci95=holdout.ci95 if holdout else None,
+            )
+        )
+    return tuple(found)
+
+
+def _loop_accuracy(lake: Lake, round_name: str, before: str | None, split: str, seed: int) -> s.LabelAccuracy | None:
+    """Accuracy of a round's loop model on one split of gold."""
+    if before is None:
+        return None
+    gold = lake.read("gold", filters=pc.field("split") == split, as_of_round=before).to_pylist()
+    p = dict(
+        zip(
+            *(c.to_pylist() for c in lake.read("gold_scores", ["pair_id", "probability_1"], round=round_name).columns),
+            strict=True,
+        )
+    )
+    decided = [g for g in gold if g["verdict"] in ("1", "2") and g["pair_id"] in p]
+    if not decided:
+        return None
+    # A probability of one half is a tie of the scores, and a tie is wrong.
+    right = [float(p[g["pair_id"]] > 0.5 if g["verdict"] == "1" else p[g["pair_id"]] < 0.5) for g in decided]
+    return s.LabelAccuracy.of(estimate_accuracy(right, [g["prompt_cluster_id"] for g in decided], seed=seed))
+
+
+def decisions(workspace: Workspace) -> tuple[s.SourceDecisions, ...]:
+    """Decisions of stage 2 by source."""
+    by_source: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in workspace.lake.read("decisions", ["source", "decision"]).to_pylist():
+        by_source[row["source"]][row["decision"]] += 1
+    return tuple(
+        s.SourceDecisions(source=name, counts={d: counts[d] for d in DECISIONS if counts[d]})
+        for name, counts in sorted(by_source.items())
+    )
