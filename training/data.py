@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from assets.accounting import StageCounts
 from assets.chance import rank_key
+from assets.contracts import contract_of
 from assets.errors import ContractError, SynprefError
 from assets.identity import Turn, prompt_cluster_key
 
@@ -85,16 +86,28 @@ def read_texts(files: Sequence[Path], pair_ids: Collection[str]) -> dict[str, Pa
     for path in files:
         try:
             with pq.ParquetFile(path) as file:
+                _check_columns(file.schema_arrow, path)
                 for group in range(file.num_row_groups):
                     for row in _wanted_rows(file, group, wanted):
                         texts.setdefault(row["pair_id"], _pair_text(row))
-        except (OSError, pa.ArrowInvalid, KeyError) as error:
-            raise ContractError(
-                f"A text file cannot be read: {error}.",
-                where=str(path),
-                todo=f"it must have the columns {TEXT_COLUMNS}",
-            ) from error
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ContractError(f"A text file cannot be read: {error}.", where=str(path)) from error
     return texts
+
+
+def _check_columns(schema: pa.Schema, path: Path) -> None:
+    expected = contract_of("pairs").schema
+    wrong = [
+        name
+        for name in TEXT_COLUMNS
+        if name not in schema.names or not schema.field(name).type.equals(expected.field(name).type)
+    ]
+    if wrong:
+        raise ContractError(
+            f"A text file lacks the columns {wrong}, or has them of another type.",
+            where=str(path),
+            todo="give files of the pairs table (assets/contracts.py)",
+        )
 
 
 def _wanted_rows(file: pq.ParquetFile, group: int, wanted: pa.Array) -> Iterable[dict]:

@@ -14,6 +14,7 @@ from assets.errors import SynprefError
 from assets.settings import TrainingRecipe
 from training.backbones import Backbone
 from training.batching import epoch_batches, within_budget
+from training.layout import group_rows
 from training.loss import bradley_terry
 from training.tokenising import EncodedRow
 
@@ -105,9 +106,8 @@ def train(
     while step < total and stopped != "no_gain":
         for batch in epoch_batches(lengths, recipe.batch_pairs, seed, step // steps_per_epoch):
             before = time.monotonic()
-            points = _step(
-                backbone, optimiser, [pairs[i] for i in batch], [lengths[i] for i in batch], recipe, step, total
-            )
+            some, sizes = [pairs[i] for i in batch], [lengths[i] for i in batch]
+            points = _step(backbone, optimiser, some, sizes, recipe, step, total)
             trained_seconds += time.monotonic() - before
             num_pairs += len(batch)
             step += 1
@@ -250,8 +250,6 @@ def score_rows(
         max_tokens: padded tokens computed at a time; changes scores by rounding alone.
         progress: called with the number of rows just done.
     """
-    from training.layout import group_rows
-
     backbone.module.eval()
     scores = np.zeros(len(rows))
     groups = group_rows(rows)
