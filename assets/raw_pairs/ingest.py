@@ -24,7 +24,7 @@ from assets.raw_pairs import hub
 from assets.raw_pairs.catalogue import SourceEntry, require_files
 from assets.raw_pairs.layouts import Layout
 from assets.raw_pairs.readers import read_rows
-from assets.raw_pairs.rows import DeadLetter
+from assets.raw_pairs.rows import DeadLetter, ParsedPair
 from assets.raw_pairs.source_ledger import (
     one_truth_each,
     what_is_new,
@@ -159,8 +159,13 @@ class LayoutReport:
 
     file: str
     layout: Layout
-    num_pairs: int
+    pairs: tuple[ParsedPair, ...]
     dead_letters: tuple[tuple[int, DeadLetter], ...]
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs in the rows that were looked at."""
+        return len(self.pairs)
 
 
 def check_source(entry: SourceEntry, num_rows: int = 100) -> list[LayoutReport]:
@@ -175,8 +180,8 @@ def check_source(entry: SourceEntry, num_rows: int = 100) -> list[LayoutReport]:
         layout = layout_of(entry, name, rows)
         outcomes = [(row.number, parse_raw(layout, row, entry)) for row in rows]
         letters = tuple((number, o) for number, o in outcomes if isinstance(o, DeadLetter))
-        num_pairs = sum(len(o) for _, o in outcomes if not isinstance(o, DeadLetter))
-        reports.append(LayoutReport(name, layout, num_pairs, letters))
+        pairs = tuple(pair for _, o in outcomes if not isinstance(o, DeadLetter) for pair in o)
+        reports.append(LayoutReport(name, layout, pairs, letters))
     return reports
 
 

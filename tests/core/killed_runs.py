@@ -21,10 +21,7 @@ CREATED_AT = datetime(2025, 1, 1, tzinfo=UTC)
 
 def letters(*rows: int):
     return from_rows(
-        [
-            {"source": "s", "file": "f", "source_row": n, "reason": "r", "detail": "", "row_hash": str(n)}
-            for n in rows
-        ],
+        [{"source": "s", "file": "f", "source_row": n, "reason": "r", "detail": "", "row_hash": str(n)} for n in rows],
         "dead_letters",
     )
 
@@ -77,6 +74,9 @@ def kill_before_operation(number: int, root: Path) -> None:
 
 
 def main() -> None:
+    # Arrow imports pandas at its first conversion: once here rather than in every child.
+    letters(1)
+    from_rows([event("a")], "label_events")
     task, base, out = TASKS[sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3])
     for number in range(1000):
         root = out / str(number)

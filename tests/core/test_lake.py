@@ -86,9 +86,14 @@ def test_a_killed_append_loses_no_event_and_doubles_none(lake, tmp_path):
 
 def test_an_error_inside_a_writer_publishes_nothing(lake):
     before = lake.publish("dead_letters", letters(1), PARTITION)
-    with pytest.raises(ZeroDivisionError), lake.writer("dead_letters", PARTITION) as writer:
-        writer.write(letters(2))
-        raise ZeroDivisionError
+
+    def fail_half_way():
+        with lake.writer("dead_letters", PARTITION) as writer:
+            writer.write(letters(2))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
     assert lake.manifest("dead_letters", PARTITION) == before
     assert not list(lake.folder("dead_letters", PARTITION).glob(".*.tmp"))
 
@@ -123,20 +128,22 @@ def test_deliveries_add_each_event_once(tmp_path_factory, batches):
     assert found["seq"].to_pylist() == list(range(len(expected)))
 
 
-@pytest.mark.parametrize("write", ["publish", "append", "writer"])
+WRITES = {
+    "publish": lambda lake: lake.publish("label_events", events("b"), EVENTS),
+    "append": lambda lake: lake.append_events("label_events", events("b"), EVENTS),
+    "writer": lambda lake: lake.writer("label_events", EVENTS).__enter__(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
 def test_a_partition_being_written_refuses_a_second_writer(lake, write):
     lake.append_events("label_events", events("a"), EVENTS)
     other = Lake(lake.root)
     with lake.lock("label_events", EVENTS), pytest.raises(PartitionBusyError, match="Another process is writing"):
-        if write == "publish":
-            other.publish("label_events", events("b"), EVENTS)
-        elif write == "append":
-            other.append_events("label_events", events("b"), EVENTS)
-        else:
-            with other.writer("label_events", EVENTS):
-                pass
+        WRITES[write](other)
     assert other.read("label_events")["event_id"].to_pylist() == ["a"]
     other.append_events("label_events", events("b"), EVENTS)
+    assert other.read("label_events")["event_id"].to_pylist() == ["a", "b"]
 
 
 def test_one_partition_does_not_block_another(lake):

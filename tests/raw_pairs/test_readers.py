@@ -1,0 +1,94 @@
+"""Readers: rows in order, a bad row apart from the good ones, a file that cannot be read refused by name."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assets.errors import SynprefError
+from assets.raw_pairs.readers import BATCH_ROWS, count_rows, read_rows
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(data, name="rows.jsonl"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def test_jsonl_rows_are_numbered_by_line(file):
+    rows = list(read_rows(file(b'\xef\xbb\xbf{"a": 1}\r\n\n  \n{"a": "\xc3\xa9\\ud83d\\ude00"}')))
+    assert [(r.number, r.value) for r in rows] == [(0, {"a": 1}), (3, {"a": "é\U0001f600"})]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"a": 1', "not JSON"),
+        (b'{"a": "\xff"}', "not UTF-8"),
+        (b"4", "not a JSON object but int"),
+        (b'["a"]', "not a JSON object but list"),
+        (b'{"a": 1, "a": 2}', "stands twice"),
+        (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not usable JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not usable JSON"),
+        (b"\x00\x01\x02", "not JSON"),
+    ],
+)
+def test_an_unreadable_line_costs_itself(file, line, says):
+    good, bad, also_good = read_rows(file(b'{"n": 1}\n' + line + b'\n{"n": 2}\n'))
+    assert (good.value, also_good.value) == ({"n": 1}, {"n": 2})
+    assert bad.value is None
+    assert says in bad.problem
+    assert (bad.number, len(bad.hash())) == (1, 32)
+    assert bad.hash() != good.hash()
+
+
+def test_parquet_rows_come_in_order_over_batches(tmp_path):
+    path = tmp_path / "rows.parquet"
+    numbers = list(range(2 * BATCH_ROWS + 3))
+    pq.write_table(pa.table({"n": numbers, "m": [[{"role": "user"}]] * len(numbers)}), path, row_group_size=500)
+    rows = list(read_rows(path))
+    assert [r.value["n"] for r in rows] == [r.number for r in rows] == numbers
+    assert rows[0].value["m"] == [{"role": "user"}]
+    assert count_rows(path) == len(numbers)
+    assert rows[0].hash() != rows[1].hash()
+
+
+def _parquet_bytes():
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"text": [f"some text {n}" for n in range(1000)]}), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("rows.parquet", b"", "not Parquet"),
+        ("rows.parquet", b'{"a": 1}', "not Parquet"),
+        ("rows.parquet", _parquet_bytes()[:-20], "damaged"),
+        ("rows.parquet", _parquet_bytes().replace(_parquet_bytes()[40:80], b"\0" * 40), "damaged"),
+        ("rows.jsonl", gzip.compress(b'{"a": 1}'), "compressed with gzip"),
+        ("rows.jsonl", b"\x28\xb5\x2f\xfd rest", "compressed with zstd"),
+        ("rows.json", json.dumps([{"a": 1}]).encode(), "one list instead of one object a line"),
+        ("rows.csv", b"a,b\n", "'.csv' cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(file, name, data, says):
+    path = file(data, name)
+    with pytest.raises(SynprefError, match=says) as caught:
+        list(read_rows(path))
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SynprefError, match="No such file"):
+        list(read_rows(tmp_path / "none.jsonl"))
+
+
+def test_parquet_is_told_by_its_bytes_not_its_name(file):
+    assert len(list(read_rows(file(_parquet_bytes(), "rows.data")))) == 1000
