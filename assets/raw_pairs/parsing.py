@@ -107,9 +107,11 @@ def _reply(layout: Layout, row: Mapping[str, Any], field: str) -> tuple[tuple[Tu
 
 def _completions(layout: Layout, row: Mapping[str, Any], entry: SourceEntry) -> list[ParsedPair]:
     turns, common = _turns(layout, row), _common(layout, row)
+    scored = _scored(layout, row)
+    # Two alike are left to the check for equal responses, as in every other layout of two.
+    items = scored if len(scored) == 2 else []
     seen: dict[str, float | None] = {}
-    items = []
-    for text, score, model in _scored(layout, row):
+    for text, score, model in scored if not items else ():
         key = response_hash(text)
         if key not in seen:
             seen[key] = score

@@ -123,6 +123,11 @@ def test_completions_of_the_same_text_and_score_count_once():
     assert [(p.response_a, p.response_b) for p in pairs] == [("A", "B")]
 
 
+def test_two_completions_alike_are_a_pair_of_equal_responses():
+    (pair,) = parse({"prompt": "Hi", "completions": ["A", "A "], "scores": [1, 2]})
+    assert (pair.response_a, pair.response_b) == ("A", "A ")
+
+
 def test_what_holds_no_text_of_the_pair_goes_to_meta():
     row = {"prompt": "Hi", "chosen": "A", "rejected": "B", "source": "elsewhere", "uid": 7, "none": None}
     (pair,) = parse(row)
