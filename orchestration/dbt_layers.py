@@ -146,15 +146,15 @@ def run_dbt_layer(
         "duckdb_threads": threads,
         "duckdb_spill": str(scratch / "spill"),
     }
-    options = ["--vars", json.dumps(values), "--target-path", str(scratch / "target"), "--no-write-json"]
+    options = ["--vars", json.dumps(values), "--no-write-json"]
     # Parsed anew for each layer, which takes half a second when nothing changed: dbt leaves compiled text in the
     # manifest, and would take it for another layer's.
     manifest = _parse((target or target_folder()).resolve(), "--no-write-json")
     with _closing_database():
-        ran = _invoke(["run", "--select", select, *options], manifest)
+        ran = _invoke(["run", "--select", select, *options], scratch, manifest)
         models = [r.node.name for r in _results(ran, f"layer {select}")]
         names = sorted(_tests_of(manifest, models))
-        tested = _invoke(["test", "--select", *names, "--indirect-selection", "empty", *options], manifest)
+        tested = _invoke(["test", "--select", *names, "--indirect-selection", "empty", *options], scratch, manifest)
         tests = [_test_result(r) for r in _results(tested, f"tests of layer {select}", broken=("error", "skipped"))]
     files = {m: out / f"{m}.parquet" for m in models}
     return DbtLayerResult(
@@ -212,10 +212,11 @@ def _results(result: dbtRunnerResult, what: str, *, broken: Sequence[str] = _FAI
     return results
 
 
-def _invoke(arguments: Sequence[str], manifest: Manifest | None) -> dbtRunnerResult:
+def _invoke(arguments: Sequence[str], folder: Path, manifest: Manifest | None = None) -> dbtRunnerResult:
     from dbt.cli.main import dbtRunner
 
-    fixed = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-path", str(target_folder())]
+    fixed = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    fixed += ["--target-path", str(folder), "--log-path", str(folder)]
     # dbt checks for newer versions of itself and reports usage unless told not to.
     quiet = ["--no-version-check", "--no-send-anonymous-usage-stats", "--quiet", "--no-print"]
     quiet += ["--log-level", "none", "--log-level-file", "none"]
@@ -226,7 +227,7 @@ def _invoke(arguments: Sequence[str], manifest: Manifest | None) -> dbtRunnerRes
 def _parse(target: Path, *options: str) -> Manifest:
     """The parsed project. Variables matter when models are compiled, so all invocations share what is parsed."""
     with _locked(target):
-        result = _invoke(["parse", "--target-path", str(target), *options], None)
+        result = _invoke(["parse", *options], target)
     if not result.success:
         raise SynprefError(
             f"The dbt project cannot be parsed: {' '.join(str(result.exception).split())}.",
@@ -238,8 +239,8 @@ def _parse(target: Path, *options: str) -> Manifest:
 
 def _project_changed() -> float:
     """Time of the newest file of the project, target and logs left out."""
-    files = (f for f in PROJECT.rglob("*") if f.suffix in (".sql", ".yml") and "target" not in f.parts)
-    return max(f.stat().st_mtime for f in files)
+    files = (f for f in PROJECT.rglob("*") if f.suffix in (".sql", ".yml"))
+    return max(f.stat().st_mtime for f in files if f.relative_to(PROJECT).parts[0] not in ("target", "logs"))
 
 
 @contextlib.contextmanager

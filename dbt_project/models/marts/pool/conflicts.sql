@@ -6,6 +6,15 @@ labels as (
 
 ),
 
+contradicted as (
+
+    select pair_id
+    from labels
+    group by pair_id
+    having min(verdict) <> max(verdict)
+
+),
+
 final as (
 
     select
@@ -21,8 +30,8 @@ final as (
             ) as varchar
         ) as evidence
     from labels
+    semi join contradicted using (pair_id)
     group by pair_id
-    having num_labels_1 > 0 and num_labels_2 > 0
 
 )
 

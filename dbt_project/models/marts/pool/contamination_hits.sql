@@ -7,13 +7,12 @@ pool_prompts as (
         text,
         {{ fold('text') }} as folded
     from {{ ref('stg_pool_prompts') }}
-    where folded <> ''
 
 ),
 
 benchmark_prompts as (
 
-    select * from {{ ref('stg_benchmark_prompts') }} where folded <> ''
+    select *, hash(folded) as text_id from {{ ref('stg_benchmark_prompts') }}
 
 ),
 
@@ -28,14 +27,20 @@ exact_hits as (
 
 ),
 
+benchmark_texts as (
+
+    select text_id, min(text) as text
+    from benchmark_prompts
+    group by text_id
+
+),
+
 benchmark_ngrams as (
 
-    select
-        benchmark,
-        item_id,
-        folded,
+    select distinct
+        text_id,
         unnest({{ ngram_hashes(words('text')) }}) as ngram
-    from benchmark_prompts
+    from benchmark_texts
 
 ),
 
@@ -44,15 +49,15 @@ boilerplate as (
     select ngram
     from benchmark_ngrams
     group by ngram
-    having count(distinct folded) > {{ var('max_benchmark_prompts') }}
+    having count(*) > {{ var('max_benchmark_prompts') }}
 
 ),
 
 telling_ngrams as (
 
-    select distinct benchmark, item_id, ngram
+    select text_id, ngram
     from benchmark_ngrams
-    where ngram not in (select ngram from boilerplate)
+    anti join boilerplate using (ngram)
 
 ),
 
@@ -70,13 +75,24 @@ ngram_hits as (
 
     select
         pool_ngrams.prompt_id,
-        telling_ngrams.benchmark,
-        telling_ngrams.item_id,
+        telling_ngrams.text_id,
         count(distinct ngram) as num_shared_ngrams,
         min(pool_ngrams.position) as position
     from pool_ngrams
     inner join telling_ngrams using (ngram)
-    group by all
+    group by pool_ngrams.prompt_id, telling_ngrams.text_id
+
+),
+
+-- The same text may stand in several benchmarks.
+benchmark_hits as (
+
+    select
+        ngram_hits.* exclude (text_id),
+        benchmark_prompts.benchmark,
+        benchmark_prompts.item_id
+    from ngram_hits
+    inner join benchmark_prompts using (text_id)
 
 ),
 
@@ -88,14 +104,14 @@ final as (
         item_id,
         benchmark_prompts.num_items,
         if(exact_hits.prompt_id is not null, 'exact', '{{ var("ngram") }}gram') as kind,
-        coalesce(ngram_hits.num_shared_ngrams, 0) as num_shared_ngrams,
+        coalesce(benchmark_hits.num_shared_ngrams, 0) as num_shared_ngrams,
         array_to_string(
             {{ words('pool_prompts.text') }}
-                [coalesce(ngram_hits.position, 1) : coalesce(ngram_hits.position, 1) + {{ var('ngram') }} - 1],
+                [coalesce(benchmark_hits.position, 1) : coalesce(benchmark_hits.position, 1) + {{ var('ngram') }} - 1],
             ' '
         ) as span
     from exact_hits
-    full join ngram_hits using (prompt_id, benchmark, item_id)
+    full join benchmark_hits using (prompt_id, benchmark, item_id)
     inner join pool_prompts using (prompt_id)
     inner join benchmark_prompts using (benchmark, item_id)
 
