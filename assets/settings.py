@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from assets.errors import ConfigError
+from assets.errors import ConfigError, SynprefError
 from assets.lake import Lake, check_slug
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -225,7 +225,7 @@ class RunSettings(Settings):
 
     @model_validator(mode="after")
     def _names_are_unique_and_safe(self) -> RunSettings:
-        check_slug(self.name, "configuration")
+        _safe_name(self.name, "configuration")
         for what, names in (
             ("benchmark", [b.name for b in self.benchmarks]),
             ("judge", [j.name for j in self.judges]),
@@ -234,7 +234,7 @@ class RunSettings(Settings):
             for name in names:
                 if what != "judge":
                     # Benchmarks and sizes name folders; a judge's name is for people.
-                    check_slug(name, what)
+                    _safe_name(name, what)
                 if names.count(name) > 1:
                     raise ValueError(f"{what} {name!r} is named twice")
         return self
@@ -251,6 +251,13 @@ class RunSettings(Settings):
         for section in sorted(sections):
             state.update(yaml.safe_dump({section: dump[section]}, sort_keys=True).encode())
         return state.hexdigest()
+
+
+def _safe_name(value: str, what: str) -> None:
+    try:
+        check_slug(value, what)
+    except SynprefError as error:
+        raise ValueError(str(error)) from error
 
 
 def read_yaml(path: Path) -> dict:

@@ -91,7 +91,7 @@ def score_items(items: pa.Table, scorer: Scorer, *, chunk: int = 4_096, progress
 
     scores, truncated = np.empty(len(work)), np.empty(len(work), np.int64)
     label = "scoring " + ", ".join(sorted(set(items["benchmark"].to_pylist())))
-    with tqdm(total=len(work), desc=label, unit="response", disable=not progress) as bar:
+    with tqdm(total=len(work), desc=label, unit="response", disable=None if progress else True) as bar:
         for start in range(0, len(work), chunk):
             part = work[start : start + chunk]
             result = scorer.score(part)

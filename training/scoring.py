@@ -57,9 +57,9 @@ class Scorer:
 
         scores = np.zeros(len(items))
         truncated = np.zeros(len(items), dtype=np.int64)
-        with tqdm(
-            total=len(items), desc="scoring", unit="response", disable=not progress, mininterval=2, file=sys.stderr
-        ) as bar:
+        # None: shown only where a person looks.
+        quiet = None if progress else True
+        with tqdm(total=len(items), desc="scoring", unit="response", disable=quiet, file=sys.stderr) as bar:
             for start in range(0, len(items), _CHUNK_ITEMS):
                 rows = self._backbone.encode(items[start : start + _CHUNK_ITEMS])
                 scores[start : start + len(rows)] = score_rows(self._backbone, rows, self.batch_tokens, bar.update)

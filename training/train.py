@@ -148,7 +148,7 @@ def _train(
 ) -> TrainingOutcome:
     from tqdm import tqdm
 
-    with tqdm(desc=f"training {spec.name}", unit="step", mininterval=2, file=sys.stderr) as bar:
+    with tqdm(desc=f"training {spec.name}", unit="step", mininterval=2, disable=None, file=sys.stderr) as bar:
 
         def on_points(points: Sequence[Point], step: int, total: int) -> None:
             tracker.points(points)

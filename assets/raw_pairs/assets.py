@@ -42,7 +42,10 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
 
     boundary_checks = [
         dg.AssetCheckSpec(
-            "raw_rows_meet_expectations", asset="raw_pairs", description="Great Expectations at the boundary"
+            "raw_rows_meet_expectations",
+            asset="raw_pairs",
+            description="Great Expectations at the boundary",
+            blocking=True,
         ),
         dg.AssetCheckSpec(
             "few_dead_letters", asset="raw_pairs", description="At most 5 % of a source's rows are unreadable"

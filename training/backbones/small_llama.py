@@ -17,7 +17,9 @@ from torch.nn import functional as F
 from training.layout import Layout
 
 _ROPE_THETA = 10_000.0
-_INITIAL_STD = 0.02
+# Llama's 0.02 is meant for widths of thousands. At width 64 a rule that needs prompt and response is at 0.54 to 1.00
+# accuracy after 220 steps with it, depending on seed and rate; at 0.5 / sqrt(width) it is learnt after 55.
+_INITIAL_STD = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class LlamaShape:
     max_position_embeddings: int
     rms_norm_eps: float = 1e-6
 
+    @property
+    def initial_std(self) -> float:
+        """Standard deviation of new weights."""
+        return _INITIAL_STD * self.hidden_size**-0.5
+
     def config(self, pad_token_id: int) -> dict:
         """Contents of `config.json`."""
         return {
@@ -45,7 +52,7 @@ class LlamaShape:
             "mlp_bias": False,
             "rope_parameters": {"rope_type": "default", "rope_theta": _ROPE_THETA},
             "tie_word_embeddings": False,
-            "initializer_range": _INITIAL_STD,
+            "initializer_range": self.initial_std,
             "pad_token_id": pad_token_id,
             "bos_token_id": None,
             "eos_token_id": None,
@@ -141,7 +148,7 @@ class SmallLlama(nn.Module):
         self.score = nn.Linear(shape.hidden_size, 1, bias=False)
         for parameter in self.parameters():
             if parameter.dim() > 1:
-                nn.init.normal_(parameter, std=_INITIAL_STD)
+                nn.init.normal_(parameter, std=shape.initial_std)
 
     def forward(self, batch: Layout) -> torch.Tensor:
         """Scores float32[n], in the order of the rows that were laid out."""

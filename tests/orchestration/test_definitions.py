@@ -1,0 +1,69 @@
+"""Definitions: what Dagster shows, as a list whose change is a diff."""
+
+import dagster as dg
+import pytest
+
+from assets.settings import REPOSITORY, Workspace
+from orchestration.definitions import build_definitions
+
+GROUPS = {
+    "raw_pairs": {"built_in_sample", "raw_pairs", "benchmark_items", "prompt_splits", "exclusions", "conflicts"}
+    | {"candidate_pool", "pool_accounting", "contamination_hits"},
+    "human_gold": {"annotation_tasks", "human_labels", "gold", "gold_accounting"},
+    "llm_annotated": {"preference_attributes", "judge_qualification", "llm_annotated_pairs", "silver"}
+    | {"silver_accounting"},
+    "filtered_mixture": {"retrieved_pairs", "pair_scores", "judge_queue", "queue_accounting", "stage_2_verdicts"}
+    | {"decisions", "filtered_mixture", "mixture_accounting"},
+    "reward_models": {"loop_reward_model", "gold_scores", "gold_reward_model", "best_reward_model"}
+    | {"raw_reward_model", "reward_model", "benchmark_scores", "candidate", "champion", "run_report"},
+}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory):
+    workspace = Workspace(REPOSITORY / "configs" / "sample.yaml", tmp_path_factory.mktemp("home"))
+    return build_definitions(workspace)
+
+
+def test_the_graph_is_the_documented_one(definitions):
+    graph = definitions.resolve_asset_graph()
+    groups: dict[str, set[str]] = {}
+    for node in graph.asset_nodes:
+        if node.is_materializable:
+            groups.setdefault(node.group_name, set()).add(node.key.to_user_string())
+    assert groups == GROUPS
+
+
+@pytest.mark.parametrize(
+    ("asset", "upstream"),
+    [
+        ("candidate_pool", "raw_pairs"),
+        ("gold", "human_labels"),
+        ("human_labels", "annotation_tasks"),
+        ("retrieved_pairs", "gold_scores"),
+        ("gold_scores", "loop_reward_model"),
+        ("llm_annotated_pairs", "retrieved_pairs"),
+        ("silver", "llm_annotated_pairs"),
+        ("best_reward_model", "silver"),
+        ("pair_scores", "gold_reward_model"),
+        ("judge_queue", "pair_scores"),
+        ("stage_2_verdicts", "judge_queue"),
+        ("decisions", "stage_2_verdicts"),
+        ("reward_model", "filtered_mixture"),
+        ("champion", "candidate"),
+    ],
+)
+def test_the_flow_is_declared(definitions, asset, upstream):
+    graph = definitions.resolve_asset_graph()
+    assert dg.AssetKey(upstream) in graph.get(dg.AssetKey(asset)).parent_keys
+
+
+def test_dbt_tests_are_checks(definitions):
+    checks = {k.name for k in definitions.resolve_asset_graph().asset_check_keys}
+    assert {"annotators_agree", "raw_rows_meet_expectations", "candidate_beats_champion"} <= checks
+    assert any(name.startswith("exclusions_") for name in checks)
+
+
+def test_checks_that_stop_the_line_are_blocking(definitions):
+    specs = {c.name: c for d in definitions.assets or [] for c in getattr(d, "check_specs", [])}
+    assert specs["raw_rows_meet_expectations"].blocking
