@@ -49,7 +49,7 @@ boilerplate as (
     select ngram
     from benchmark_ngrams
     group by ngram
-    having count(*) >= {{ var('max_benchmark_prompts') }}
+    having count(*) > {{ var('max_benchmark_prompts') }}
 
 ),
 
