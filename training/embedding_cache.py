@@ -90,7 +90,9 @@ class EmbeddingCache:
         order = np.random.default_rng(0).permutation(len(chunks))
         fresh: list[str] = []
         written = time.monotonic()
-        with tqdm(total=len(missing), desc="embedding", unit="text", mininterval=2, disable=None, file=sys.stderr) as bar:
+        with tqdm(
+            total=len(missing), desc="embedding", unit="text", mininterval=2, disable=None, file=sys.stderr
+        ) as bar:
             for at in order:
                 vectors, truncated = encode([texts[key] for key in chunks[at]])
                 for key, vector, lost in zip(chunks[at], vectors.astype(np.float16), truncated.tolist(), strict=True):
