@@ -2,7 +2,7 @@
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import event, panel_event, pool_row, split_row
+from small_lakes import event, panel_event, pool_row, split_row
 
 from assets.contracts import conform
 

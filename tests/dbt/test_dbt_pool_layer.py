@@ -4,7 +4,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import event
+from small_lakes import event
 
 from assets.contracts import conform
 from assets.identity import identify_pair
@@ -12,6 +12,8 @@ from assets.identity import identify_pair
 # Thirteen words, then twelve of them.
 LONG = "count how many red boats left the old harbour before the storm came"
 SHORT = "count how many red boats left the old harbour before the storm"
+# In as many benchmark prompts as the setting allows, and in one more.
+COMMON = "write the story of a town by the sea where nobody owns a clock"
 BOILERPLATE = "you are given a text and shall answer the question about it below"
 
 
@@ -21,6 +23,9 @@ def tables_of(result) -> dict:
 
 def test_every_row_is_in_the_pool_or_excluded_under_its_first_reason(lake, run_layer):
     lake.add_benchmark("bench", [LONG, "  Short\u00a0 prompt ", *(f"{BOILERPLATE} number {n}" for n in range(4))])
+    # The same prompts in another benchmark are no further prompts.
+    for name in ("common", "same_again"):
+        lake.add_benchmark(name, [f"{COMMON} {n}" for n in range(3)])
     first = lake.add_source(
         "b_llm",
         [
@@ -39,6 +44,7 @@ def test_every_row_is_in_the_pool_or_excluded_under_its_first_reason(lake, run_l
             {"prompt": f"{BOILERPLATE} number 77", "label": "undecided"},
             {"prompt": [("user", LONG), ("assistant", "no"), ("user", "and now?")], "label": "b"},
             {"prompt": "no label at all"},
+            {"prompt": f"{COMMON} or two", "label": "b"},
         ],
     )
     # The same pair from people represents it, though its source comes later in the alphabet.
@@ -60,10 +66,12 @@ def test_every_row_is_in_the_pool_or_excluded_under_its_first_reason(lake, run_l
         ("b_llm", 8): "contaminated",
         ("b_llm", 9): "duplicate",
         ("b_llm", 11): "contaminated",
+        ("b_llm", 15): "contaminated",
     }
     details = {r["source_row"]: json.loads(r["detail"]) for r in tables["exclusions"].to_pylist() if r["detail"]}
     assert details[8] == {"benchmark": "bench", "item": "bench-0", "kind": "13gram", "span": LONG}
     assert details[11] == {"benchmark": "bench", "item": "bench-1", "kind": "exact", "span": "short prompt"}
+    assert (details[15]["benchmark"], details[15]["span"]) == ("common", " ".join(COMMON.split()[:13]))
     assert details[7]["duplicate_of"] == {"pair_id": people[0], "source": "z_people", "source_row": 0}
 
     pool = {r["pair_id"]: r for r in tables["candidate_pool"].to_pylist()}
@@ -86,14 +94,14 @@ def test_every_row_is_in_the_pool_or_excluded_under_its_first_reason(lake, run_l
     assert [e["source_row"] for e in json.loads(conflict["evidence"])] == [4, 5, 6]
 
     counts = result.counts["candidate_pool"]
-    assert (counts.rows_in, counts.rows_out) == (16, 7)
+    assert (counts.rows_in, counts.rows_out) == (17, 7)
     assert counts.dropped == {
         "empty_prompt": 1,
         "empty_response": 1,
         "equal_responses": 1,
         "duplicate": 3,
         "duplicate_role_swapped": 1,
-        "contaminated": 2,
+        "contaminated": 3,
     }
     assert [t.name for t in result.tests if not t.passed] == []
     assert {t.model for t in result.tests} == {*result.models}

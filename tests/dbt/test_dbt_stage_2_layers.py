@@ -3,7 +3,7 @@
 import itertools
 
 import pyarrow.parquet as pq
-from conftest import panel_event, pool_row, split_row
+from small_lakes import panel_event, pool_row, split_row
 
 from assets.contracts import conform
 
