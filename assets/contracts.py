@@ -348,7 +348,13 @@ _ALL = (
     # Saved scores (design, section 7), by model and benchmark.
     Contract(
         "benchmark_scores",
-        (("benchmark", _S), ("item_id", _S), ("response_index", _I32), ("score", _F64)),
+        (
+            ("benchmark", _S),
+            ("item_id", _S),
+            ("response_index", _I32),
+            ("score", _F64),
+            ("num_truncated_tokens", _I64),
+        ),
         key=("benchmark", "item_id", "response_index"),
         partition_by=("model", "benchmark"),
     ),

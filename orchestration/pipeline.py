@@ -130,13 +130,14 @@ def run_pipeline(
     Raises:
         SynprefError: a step failed; the message says which, why and what to do.
     """
+    # Before the definitions: they too write under the home folder.
+    workspace.make_home()
     import dagster as dg
 
     from orchestration.definitions import build_definitions, sync_sources
     from orchestration.instance import open_instance
     from orchestration.partitions import Partitions
 
-    workspace.make_home()
     logging.getLogger("dagster").setLevel(logging.ERROR)
     instance = open_instance(workspace)
     sources = sync_sources(workspace, instance)

@@ -70,7 +70,7 @@ def select_seed_round(workspace: Workspace) -> RoundSelection:
     always = pool.filter(pc.is_in(pool["source"], pa.array(settings.rounds.always_people, pa.string())))
     selection = select_seed(
         pool,
-        people_budget=dict(settings.rounds.seed_people),
+        people_budget={str(split): n for split, n in settings.rounds.seed_people.items()},
         judged_budget=settings.rounds.seed_judged,
         seed=settings.seed,
         people_can_answer=answerable_pairs(open_people(workspace)),

@@ -190,7 +190,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             )
         except SynprefError as error:
             raise failure(error) from error
-        scores = pq.read_table(out / "scores.parquet").select(["benchmark", "item_id", "response_index", "score"])
+        scores = pq.read_table(out / "scores.parquet")
         results = json.loads((out / "results.json").read_text("utf-8"))
         published_scores = lake.publish("benchmark_scores", scores, keys, inputs=inputs, info={"results": results})
         return published(published_scores, results=dg.MetadataValue.json(results))

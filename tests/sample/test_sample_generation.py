@@ -16,7 +16,6 @@ from assets.raw_pairs.sample.overlap import all_ngrams, ngrams
 from assets.raw_pairs.sample.sources import HANDWRITTEN, SOURCES
 
 LABEL_ERRORS = {"sample_people": 0.20, "sample_uniform": 0.25, "sample_clean_synthetic": 0.03}
-ONE_SIDED = {"tie": None, "unreadable": None, "empty_text": None, "equal_responses": None}
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +119,7 @@ def test_random_label_errors_have_their_stated_share(pairs: list[dict], source: 
     own = [p for p in pairs if p["source"] == source and (p["planted"] == "none" or p["planted"].endswith("_error"))]
     wrong = sum(p["label"] != p["verdict"] for p in own)
     assert wrong == round(rate * len(own))
-    by_category = Counter(p["category"] for p in own if p["label"] != p["verdict"])
-    assert set(by_category) >= set(LEARNABLE)
+    assert len({p["category"] for p in own if p["label"] != p["verdict"]}) >= 4
 
 
 def test_systematic_errors_are_a_quarter_and_follow_two_habits(pairs: list[dict]) -> None:

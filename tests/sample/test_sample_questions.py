@@ -47,8 +47,6 @@ FORM_CHECKS = {
     "numbered": lambda text: text.startswith("1. "),
     "question": lambda text: text.endswith("?"),
     "quotation": lambda text: text[0] == text[-1] == '"',
-    "greeting": lambda text: text.startswith("Dear reader"),
-    "hashtag": lambda text: text.rsplit(" ", 1)[-1].startswith("#"),
     "signature": lambda text: text.endswith("\nRobin"),
 }
 

@@ -30,10 +30,6 @@ def in_form(rng: Random, form: str, lines: list[str]) -> str:
             return joined(plain, rng.choice(words["form_questions"]))
         case "quotation":
             return f'"{plain}"'
-        case "greeting":
-            return joined("Dear reader,", plain)
-        case "hashtag":
-            return joined(plain, rng.choice(words["form_hashtags"]))
         case "signature":
             return f"{plain}\nRobin"
     raise AssertionError(f"vocabulary.yaml names a form that nobody can write: {form}")

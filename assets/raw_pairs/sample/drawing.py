@@ -9,23 +9,23 @@ from random import Random
 from assets.errors import SynprefError
 from assets.identity import Turn, prompt_cluster_key
 from assets.raw_pairs.sample import constraints, hard, matching
-from assets.raw_pairs.sample.overlap import ngrams, words_of
+from assets.raw_pairs.sample.overlap import ngrams
 from assets.raw_pairs.sample.question import Question, joined, vocabulary
 
 CATEGORIES: dict[str, tuple[Callable[[Random], Question], float]] = {
     # Learnable by a small model from some hundred pairs each: prompt and answer are both needed.
-    "constraint_form": (constraints.constraint_form, 0.22),
+    "constraint_form": (constraints.constraint_form, 0.21),
     "passage_fact": (matching.passage_fact, 0.17),
-    "topic_advice": (matching.topic_advice, 0.17),
+    "topic_advice": (matching.topic_advice, 0.15),
     "language_request": (matching.language_request, 0.15),
     "tone": (matching.tone, 0.14),
     # Learnable with more pairs than the sample has.
     "constraint_word": (constraints.constraint_word, 0.03),
     "count_items": (constraints.count_items, 0.02),
     # Hard on purpose: nothing on the surface tells right from wrong.
-    "arithmetic": (hard.arithmetic, 0.03),
-    "units_and_dates": (hard.units_and_dates, 0.03),
-    "code_output": (hard.code_output, 0.02),
+    "arithmetic": (hard.arithmetic, 0.04),
+    "units_and_dates": (hard.units_and_dates, 0.04),
+    "code_output": (hard.code_output, 0.03),
     "refusal": (hard.refusal, 0.02),
 }
 """Category to its generator and its share of the prompts."""
@@ -33,7 +33,7 @@ CATEGORIES: dict[str, tuple[Callable[[Random], Question], float]] = {
 LEARNABLE = ("constraint_form", "passage_fact", "topic_advice", "language_request", "tone")
 HARD = ("arithmetic", "units_and_dates", "code_output", "refusal")
 
-OPENER_RATE = 0.25
+OPENER_RATE = 0.2
 _MAX_REDRAWS = 200
 
 
@@ -97,7 +97,6 @@ def _dressed(rng: Random, question: Question, small_talk_rate: float) -> Questio
     return replace(question, turns=turns)
 
 
-def long_enough_to_contaminate(question: Question) -> bool:
-    """Whether a prompt has an n-gram at all, and answers left over for a row of the pool."""
-    text = question.turns[-1][1]
-    return bool(ngrams(text)) and len(words_of(text)) > 0 and min(len(question.good), len(question.bad)) > 1
+def can_contaminate(question: Question) -> bool:
+    """Whether a prompt is long enough to hold an n-gram, and answers are left over for a row of the pool."""
+    return bool(ngrams(question.turns[-1][1])) and min(len(question.good), len(question.bad)) > 1

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.raw_pairs.sample import planting
-from assets.raw_pairs.sample.drawing import PromptRegister, draw_question, long_enough_to_contaminate
+from assets.raw_pairs.sample.drawing import PromptRegister, can_contaminate, draw_question
 from assets.raw_pairs.sample.overlap import all_ngrams
 from assets.raw_pairs.sample.question import Question
 from assets.raw_pairs.sample.rows import SampleRow, true_row
@@ -81,7 +81,7 @@ def generate_sample(seed: int, out: Path) -> SampleSummary:
     benchmark = [draw_question(_rng(seed, f"bench {n}"), register) for n in range(NUM_BENCHMARK_ITEMS)]
     register.forbidden = all_ngrams(question.turns[-1][1] for question in benchmark)
     items = _write_benchmark(_rng(seed, "bench"), benchmark, out / "sample_bench.parquet")
-    usable = {item: q for item, q in zip(items, benchmark, strict=True) if long_enough_to_contaminate(q)}
+    usable = {item: q for item, q in zip(items, benchmark, strict=True) if can_contaminate(q)}
 
     # No item contaminates twice, or a pair would be repeated without being planted as a repetition.
     targets = _rng(seed, "contamination").sample(sorted(usable), len(usable))
@@ -91,11 +91,7 @@ def generate_sample(seed: int, out: Path) -> SampleSummary:
         rows[plan.name] = source_rows(_rng(seed, plan.name), plan, register, {item: usable[item] for item in own}, rows)
     truth: list[dict[str, Any]] = []
     lines: dict[str, int] = {}
-    places: dict[int, str] = {}
-    for plan in SOURCES:
-        for number, row in enumerate(rows[plan.name]):
-            if isinstance(row, SampleRow):
-                places[id(row)] = f"{plan.name} row {number}"
+    places = {id(row): f"{name} row {number}" for name, some in rows.items() for number, row in enumerate(some)}
     for plan in SOURCES:
         lines[plan.name] = _write_source(plan, rows[plan.name], out / f"{plan.name}.jsonl", places, truth)
     lines[HANDWRITTEN] = _copy_handwritten(out, truth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from assets.raw_pairs.sample.question import Question, distinct, joined, other, vocabulary
+from assets.raw_pairs.sample.question import Question, distinct, joined, other, some, vocabulary
 
 NUM_ANSWERS = 3
 BOTH_FACTS_RATE = 0.6
@@ -22,11 +22,11 @@ def passage_fact(rng: Random) -> Question:
     lead = rng.choice(words["passage_leads"]).format(
         name=rng.choice(words["thing_names"]), thing=rng.choice(words["things"])
     )
-    says = [rng.choice(facts[kind]["values"][stated[kind]]["says"]) for kind in kinds]
+    says = [sentence for kind in kinds for sentence in some(rng, facts[kind]["values"][stated[kind]]["says"])]
     prompt = joined(lead, *says, rng.choice(words["passage_tails"]), rng.choice(facts[asked]["asks"]))
 
     def answer(value: str) -> str:
-        return joined(rng.choice(facts[asked]["values"][value]["answers"]), rng.choice(words["answer_tails"]))
+        return joined(*some(rng, facts[asked]["values"][value]["answers"]))
 
     return Question(
         "passage_fact",
@@ -46,10 +46,10 @@ def language_request(rng: Random) -> Question:
     )
 
     def answer(said: str, tongue: str) -> str:
-        return joined(messages[said][tongue], rng.choice(closings[tongue]))
+        return joined(messages[said][tongue], *rng.sample(closings[tongue], rng.choice((0, 1, 1, 2))))
 
     def wrong() -> str:
-        if rng.random() < 0.85:
+        if rng.random() < 0.9:
             return answer(message, other(rng, list(closings), language))
         return answer(other(rng, list(messages), message), language)
 
@@ -66,13 +66,14 @@ def tone(rng: Random) -> Question:
     words = vocabulary()
     tones = words["tones"]
     wanted, matter = rng.choice(list(tones)), rng.choice(words["matters"])
+    name, also = rng.sample(tones[wanted]["names"], 2)
     prompt = rng.choice(words["tone_requests"]).format(
-        person=rng.choice(words["people"]), matter=matter, tone=rng.choice(tones[wanted]["names"])
+        person=rng.choice(words["people"]), matter=matter, tone=name, also=also
     )
 
     def answer(which: str) -> str:
-        line = rng.choice(tones[which]["lines"]).format(matter=matter)
-        return joined(line, rng.choice(tones[which]["closings"]))
+        lines = [line.format(matter=matter) for line in some(rng, tones[which]["lines"])]
+        return joined(*lines, *rng.sample(tones[which]["closings"], rng.choice((0, 1, 1))))
 
     return Question(
         "tone",
@@ -88,13 +89,13 @@ def topic_advice(rng: Random) -> Question:
     topics = words["topics"]
     topic = rng.choice(list(topics))
     prompt = rng.choice(words["advice_requests"]).format(
-        problem=rng.choice(topics[topic]["problems"]),
+        problem=joined(*some(rng, topics[topic]["problems"])),
         relative=rng.choice(words["relatives"]),
         day=rng.choice(words["days"]),
     )
 
     def answer(which: str) -> str:
-        return joined(rng.choice(topics[which]["tips"]), rng.choice(words["advice_closings"]))
+        return joined(*some(rng, topics[which]["tips"]), rng.choice(words["advice_closings"]))
 
     return Question(
         "topic_advice",

@@ -50,6 +50,11 @@ def other(rng: Random, options: Sequence[T], *taken: T) -> T:
     return rng.choice([option for option in options if option not in taken])
 
 
+def some(rng: Random, options: Sequence[T]) -> list[T]:
+    """One or two of the options, in random order."""
+    return rng.sample(options, rng.choice((1, 2)))
+
+
 def joined(*parts: str) -> str:
     """Sentences in one line, empty ones left out."""
     return " ".join(part for part in parts if part)

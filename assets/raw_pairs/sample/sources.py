@@ -35,7 +35,7 @@ SOURCES: tuple[SourcePlan, ...] = (
     SourcePlan(
         "sample_people",
         "two_responses",
-        1850,
+        2300,
         randomly_wrong(0.20, "crowd_error", "one crowd vote"),
         {
             "duplicate": 30,
@@ -50,14 +50,14 @@ SOURCES: tuple[SourcePlan, ...] = (
     SourcePlan(
         "sample_clean_synthetic",
         "chosen_rejected_text",
-        550,
+        500,
         randomly_wrong(0.03, "uniform_error", "slip"),
         {"duplicate": 15, "empty_text": 6, "equal_responses": 2, "contamination": 15, "unreadable": 4},
     ),
     SourcePlan(
         "sample_uniform",
         "chosen_rejected_messages",
-        1050,
+        850,
         randomly_wrong(0.25, "uniform_error", "random"),
         {
             "duplicate": 40,
@@ -74,7 +74,7 @@ SOURCES: tuple[SourcePlan, ...] = (
     SourcePlan(
         "sample_systematic",
         "ratings",
-        1050,
+        850,
         systematically_wrong,
         {
             "duplicate": 30,
