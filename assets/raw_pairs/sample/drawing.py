@@ -50,13 +50,15 @@ class PromptRegister:
     num_redrawn: int = 0
     _taken: set[str] = field(default_factory=set)
 
-    def admit(self, question: Question) -> bool:
+    def admit(self, plain: Question, dressed: Question) -> bool:
         """Enter a question's prompt; False when it is taken or overlaps with what is forbidden.
 
-        Only the last turn counts: what was said before it makes no new prompt.
+        Args:
+            plain: the question without opener and earlier turns, neither of which makes it another one.
+            dressed: the question as it is asked.
         """
-        key = prompt_cluster_key(question.turns[-1:])
-        if key in self._taken or ngrams(question.turns[-1][1]) & self.forbidden:
+        key = prompt_cluster_key(plain.turns)
+        if key in self._taken or ngrams(dressed.turns[-1][1]) & self.forbidden:
             self.num_redrawn += 1
             return False
         self._taken.add(key)
@@ -74,9 +76,10 @@ def draw_question(rng: Random, register: PromptRegister, *, small_talk_rate: flo
     """
     category = rng.choices(list(CATEGORIES), [share for _, share in CATEGORIES.values()])[0]
     for _ in range(_MAX_REDRAWS):
-        question = _dressed(rng, CATEGORIES[category][0](rng), small_talk_rate)
-        if register.admit(question):
-            return question
+        plain = CATEGORIES[category][0](rng)
+        dressed = _dressed(rng, plain, small_talk_rate)
+        if register.admit(plain, dressed):
+            return dressed
     raise SynprefError(
         f"The sample has run out of prompts of category {category}.",
         where="assets/raw_pairs/sample/vocabulary.yaml",

@@ -82,13 +82,13 @@ def generate_sample(seed: int, out: Path) -> SampleSummary:
     register.forbidden = all_ngrams(question.turns[-1][1] for question in benchmark)
     items = _write_benchmark(_rng(seed, "bench"), benchmark, out / "sample_bench.parquet")
     usable = {item: q for item, q in zip(items, benchmark, strict=True) if can_contaminate(q)}
-
     # No item contaminates twice, or a pair would be repeated without being planted as a repetition.
-    targets = _rng(seed, "contamination").sample(sorted(usable), len(usable))
+    num_wanted = sum(plan.planted.get("contamination", 0) for plan in SOURCES)
+    targets = _rng(seed, "contamination").sample(sorted(usable), num_wanted)
     rows: dict[str, list[SampleRow | str]] = {}
     for plan in SOURCES:
-        own = [targets.pop() for _ in range(plan.planted.get("contamination", 0))]
-        rows[plan.name] = source_rows(_rng(seed, plan.name), plan, register, {item: usable[item] for item in own}, rows)
+        own = {item: usable[item] for item in (targets.pop() for _ in range(plan.planted.get("contamination", 0)))}
+        rows[plan.name] = source_rows(_rng(seed, plan.name), plan, register, own, rows)
     truth: list[dict[str, Any]] = []
     lines: dict[str, int] = {}
     places = {id(row): f"{name} row {number}" for name, some in rows.items() for number, row in enumerate(some)}
@@ -175,7 +175,7 @@ def source_rows(
 
 
 def _rng(seed: int, purpose: str) -> Random:
-    """A generator of its own for each purpose, so that a change of one source leaves the others as they are."""
+    """A generator of its own for each purpose."""
     return Random(f"synpref sample {seed} {purpose}")
 
 
