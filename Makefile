@@ -29,7 +29,7 @@ demo: $(STAMP)
 	$(BIN)/synpref demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
