@@ -14,7 +14,7 @@ from assets.settings import Workspace
 from evaluation.intervals import estimate_accuracy
 from evaluation.report import summary as s
 
-LABEL_ERRORS = ("uniform_error", "systematic_error", "contradiction", "role_swap")
+LABEL_ERRORS = ("uniform_error", "systematic_error", "crowd_error")
 
 
 def label_accuracy(workspace: Workspace) -> dict[str, s.LabelAccuracy | None]:
@@ -75,6 +75,7 @@ def planted_and_found(lake: Lake, mixture: pa.Table) -> tuple[s.Planted, ...]:
     rules: dict[str, tuple[Callable[[dict], bool], str]] = {
         "uniform_error": (not_taught_wrong, "not in the mixture with the wrong response chosen"),
         "systematic_error": (not_taught_wrong, "not in the mixture with the wrong response chosen"),
+        "crowd_error": (not_taught_wrong, "not in the mixture with the wrong response chosen"),
         "duplicate": (under("duplicate"), "excluded as a duplicate"),
         "role_swap": (lambda row: row["pair_id"] in conflicts, "recorded as a label conflict"),
         "contradiction": (lambda row: row["pair_id"] in conflicts, "recorded as a label conflict"),
@@ -92,7 +93,7 @@ def planted_and_found(lake: Lake, mixture: pa.Table) -> tuple[s.Planted, ...]:
             found.append(s.Planted(kind=kind, planted=len(rows), found=0, how="no stage looks for it"))
             continue
         rule, how = rules[kind]
-        if kind in LABEL_ERRORS[:2]:
+        if kind in LABEL_ERRORS:
             # Only pairs that reach the pool with the wrong label can be taught wrong.
             rows = [r for r in rows if verdicts.get(r["pair_id"]) in ("1", "2")]
         found.append(s.Planted(kind=kind, planted=len(rows), found=sum(map(rule, rows)), how=how))

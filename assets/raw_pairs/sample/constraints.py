@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from assets.raw_pairs.sample.question import Question, distinct, joined, other, vocabulary
+from assets.raw_pairs.sample.question import Question, distinct, joined, other, some, vocabulary
 
 NUM_ANSWERS = 3
 USE_RATE = 0.75
@@ -12,10 +12,10 @@ USE_RATE = 0.75
 
 
 def in_form(rng: Random, form: str, lines: list[str]) -> str:
-    """The lines (without final punctuation) put into one of the forms of vocabulary.yaml.
+    r"""The lines (without final punctuation) put into one of the forms of vocabulary.yaml.
 
-    >>> in_form(Random(0), "numbered", ["Goats own the beach", "Nobody locks a door"])
-    '1. Goats own the beach\\n2. Nobody locks a door'
+    >>> in_form(Random(0), "bullets", ["Goats own the beach", "Nobody locks a door"])
+    '- Goats own the beach\n- Nobody locks a door'
     """
     words = vocabulary()
     plain = ". ".join(lines) + "."
@@ -24,14 +24,10 @@ def in_form(rng: Random, form: str, lines: list[str]) -> str:
             return plain.upper()
         case "bullets":
             return "\n".join(f"- {line}" for line in lines)
-        case "numbered":
-            return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
         case "question":
             return joined(plain, rng.choice(words["form_questions"]))
         case "quotation":
             return f'"{plain}"'
-        case "signature":
-            return f"{plain}\nRobin"
     raise AssertionError(f"vocabulary.yaml names a form that nobody can write: {form}")
 
 
@@ -41,7 +37,7 @@ def constraint_form(rng: Random) -> Question:
     subject, forms = rng.choice(list(words["subjects"])), list(words["forms"])
     form = rng.choice(forms)
     request = rng.choice(words["form_requests"]).format(subject=subject)
-    parts = [request, rng.choice(words["forms"][form])]
+    parts = [request, *some(rng, words["forms"][form])]
     if rng.random() < 0.25:
         parts.reverse()
 
