@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 INSTANCE_YAML = """\
 telemetry:
   enabled: false
+nux:
+  enabled: false
 concurrency:
   pools:
     default_limit: 1

@@ -17,8 +17,6 @@ from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import failure, plot, published, run_process
 from orchestration.partitions import Partitions
 
-GROUP = "filtered_mixture"
-
 
 def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     """Assets of this room."""
@@ -26,7 +24,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     loop_scores = dg.AssetDep("gold_scores", partition_mapping=partitions.loop_round_of_round())
 
     @dg.asset(
-        group_name=GROUP,
+        group_name="stage_1_loop",
         partitions_def=partitions.rounds,
         deps=["candidate_pool", "prompt_splits", every_attribute, loop_scores],
     )
@@ -62,7 +60,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         return published(manifest, read_round=before or "none: the seed", num_queries=selection.num_queries, **extra)
 
     @dg.asset(
-        group_name=GROUP,
+        group_name="stage_2_filter",
         partitions_def=partitions.sources,
         deps=["candidate_pool", "prompt_splits", "best_reward_model", "gold_reward_model"],
     )

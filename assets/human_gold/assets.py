@@ -21,7 +21,7 @@ from orchestration.partitions import Partitions
 def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     """Assets and checks of this room."""
 
-    @dg.asset(partitions_def=partitions.rounds, deps=["retrieved_pairs"], group_name="human_gold")
+    @dg.asset(partitions_def=partitions.rounds, deps=["retrieved_pairs"], group_name="stage_1_loop")
     def annotation_tasks(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult:
@@ -46,7 +46,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     @dg.asset(
         partitions_def=partitions.rounds,
         deps=["annotation_tasks"],
-        group_name="human_gold",
+        group_name="stage_1_loop",
         check_specs=[
             dg.AssetCheckSpec(
                 "annotators_agree", asset="human_labels", description="Krippendorff's alpha reaches the bar"

@@ -19,7 +19,7 @@ from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
 
-GROUP = "llm_annotated"
+GROUP = "stage_1_loop"
 
 
 def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
@@ -126,7 +126,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         publications=lambda key, _: [Publication("silver", {"as_of_round": str(key)})],
     )
 
-    @dg.asset(group_name="filtered_mixture", deps=["judge_queue", "judge_qualification"])
+    @dg.asset(group_name="stage_2_filter", deps=["judge_queue", "judge_qualification"])
     def stage_2_verdicts(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
         """Judges' verdicts on the uncertain rest of the wild pool, within the budget."""
         lake, last = workspace.lake, settings.round_names[-1]

@@ -27,7 +27,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     last = settings.round_names[-1]
     every_score = dg.AssetDep("benchmark_scores", partition_mapping=dg.AllPartitionMapping())
 
-    @dg.asset(group_name=GROUP, partitions_def=partitions.loop_rounds, deps=["candidate_pool"])
+    @dg.asset(group_name="stage_1_loop", partitions_def=partitions.loop_rounds, deps=["candidate_pool"])
     def loop_reward_model(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], pipes: dg.PipesSubprocessClient
     ) -> dg.MaterializeResult:
@@ -50,7 +50,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         except SynprefError as error:
             raise failure(error) from error
 
-    @dg.asset(group_name=GROUP, partitions_def=partitions.loop_rounds, deps=[loop_reward_model])
+    @dg.asset(group_name="stage_1_loop", partitions_def=partitions.loop_rounds, deps=[loop_reward_model])
     def gold_scores(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], pipes: dg.PipesSubprocessClient
     ) -> dg.MaterializeResult:
@@ -73,7 +73,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         histogram = plots.histogram(table["probability_1"].to_pylist(), title="p(response 1) on gold", unit="p")
         return published(manifest, probabilities=plot(histogram))
 
-    @dg.asset(group_name=GROUP, deps=["gold"])
+    @dg.asset(group_name="stage_2_filter", deps=["gold"])
     def gold_reward_model(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], pipes: dg.PipesSubprocessClient
     ) -> dg.MaterializeResult:
@@ -85,7 +85,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         except SynprefError as error:
             raise failure(error) from error
 
-    @dg.asset(group_name=GROUP, deps=["silver", "loop_reward_model"])
+    @dg.asset(group_name="stage_2_filter", deps=["silver", "loop_reward_model"])
     def best_reward_model(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], pipes: dg.PipesSubprocessClient
     ) -> dg.MaterializeResult:

@@ -149,6 +149,6 @@ def test_dagster_sees_tables_and_what_they_are_made_from(dbt_target, layer, mart
     assert tables <= set(specs)
     assert set(specs) - tables <= {"contamination_hits", f"{layer}_accounting"}
     assert {d.asset_key.to_user_string() for d in specs[mart].deps} >= upstream
-    assert specs[mart].group_name in ("raw_pairs", "human_gold", "llm_annotated", "filtered_mixture")
+    assert specs[mart].group_name in ("raw_pairs", "stage_1_loop", "stage_2_filter")
     assert assets_of_layer.check_specs_by_output_name
     assert isinstance(assets_of_layer, dg.AssetsDefinition)

@@ -9,13 +9,12 @@ from orchestration.definitions import build_definitions
 GROUPS = {
     "raw_pairs": {"built_in_sample", "raw_pairs", "benchmark_items", "prompt_splits", "exclusions", "conflicts"}
     | {"candidate_pool", "pool_accounting", "contamination_hits"},
-    "human_gold": {"annotation_tasks", "human_labels", "gold", "gold_accounting"},
-    "llm_annotated": {"preference_attributes", "judge_qualification", "llm_annotated_pairs", "silver"}
-    | {"silver_accounting"},
-    "filtered_mixture": {"retrieved_pairs", "pair_scores", "judge_queue", "queue_accounting", "stage_2_verdicts"}
-    | {"decisions", "filtered_mixture", "mixture_accounting"},
-    "reward_models": {"loop_reward_model", "gold_scores", "gold_reward_model", "best_reward_model"}
-    | {"raw_reward_model", "reward_model", "benchmark_scores", "candidate", "champion", "run_report"},
+    "stage_1_loop": {"preference_attributes", "loop_reward_model", "gold_scores", "retrieved_pairs"}
+    | {"annotation_tasks", "human_labels", "gold", "gold_accounting", "judge_qualification", "llm_annotated_pairs"}
+    | {"silver", "silver_accounting"},
+    "stage_2_filter": {"gold_reward_model", "best_reward_model", "pair_scores", "judge_queue", "queue_accounting"}
+    | {"stage_2_verdicts", "decisions", "filtered_mixture", "mixture_accounting"},
+    "reward_models": {"raw_reward_model", "reward_model", "benchmark_scores", "candidate", "champion", "run_report"},
 }
 
 
@@ -32,6 +31,16 @@ def test_the_graph_is_the_documented_one(definitions):
         if node.is_materializable:
             groups.setdefault(node.group_name, set()).add(node.key.to_user_string())
     assert groups == GROUPS
+
+
+def test_groups_follow_each_other_in_one_direction(definitions):
+    """The graph by group reads from left to right: no group is upstream of an earlier one."""
+    order = list(GROUPS)
+    group_of = {asset: group for group, assets in GROUPS.items() for asset in assets}
+    graph = definitions.resolve_asset_graph()
+    for asset, group in group_of.items():
+        for parent in graph.get(dg.AssetKey(asset)).parent_keys:
+            assert order.index(group_of[parent.to_user_string()]) <= order.index(group), (parent, asset)
 
 
 @pytest.mark.parametrize(
