@@ -9,6 +9,7 @@ import dagster as dg
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.settings import Workspace
 from orchestration.partitions import Partitions
+from orchestration.pipeline import ROUND
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,7 @@ def build_automation(workspace: Workspace, partitions: Partitions) -> Automation
     )
     open_round = dg.define_asset_job(
         "run_round",
-        selection=[
-            "retrieved_pairs",
-            "annotation_tasks",
-            "human_labels",
-            "gold",
-            "judge_qualification",
-            "llm_annotated_pairs",
-            "silver",
-        ],
+        selection=list(ROUND),
         partitions_def=partitions.rounds,
         description="One round of stage 1, after its loop model: retrieve, people, judges, gold and silver.",
     )

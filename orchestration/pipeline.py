@@ -33,15 +33,17 @@ class Step:
         return f"{self.name}[{self.partition}]" if self.partition else self.name
 
 
-POOL = ("exclusions", "conflicts", "candidate_pool")
+POOL = ("contamination_hits", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
 ROUND = (
     "retrieved_pairs",
     "annotation_tasks",
     "human_labels",
     "gold",
+    "gold_accounting",
     "judge_qualification",
     "llm_annotated_pairs",
     "silver",
+    "silver_accounting",
 )
 
 
@@ -68,9 +70,9 @@ def plan(settings: RunSettings, sources: list[str], scored_models: list[str], be
     ]
     steps += [Step("pair_scores", ("pair_scores",), s) for s in sources]
     steps += [
-        Step("judge_queue", ("judge_queue",)),
+        Step("judge_queue", ("judge_queue", "queue_accounting")),
         Step("stage_2_verdicts", ("stage_2_verdicts",)),
-        Step("filtered_mixture", ("decisions", "filtered_mixture")),
+        Step("filtered_mixture", ("decisions", "filtered_mixture", "mixture_accounting")),
     ]
     for size in settings.models.final:
         steps += [Step("raw_reward_model", ("raw_reward_model",), size), Step("reward_model", ("reward_model",), size)]

@@ -76,7 +76,7 @@ def planted_and_found(lake: Lake, mixture: pa.Table) -> tuple[s.Planted, ...]:
         "uniform_error": (not_taught_wrong, "not in the mixture with the wrong response chosen"),
         "systematic_error": (not_taught_wrong, "not in the mixture with the wrong response chosen"),
         "crowd_error": (not_taught_wrong, "not in the mixture with the wrong response chosen"),
-        "duplicate": (under("duplicate"), "excluded as a duplicate"),
+        "duplicate": (under("duplicate", "duplicate_role_swapped"), "excluded as a duplicate"),
         "role_swap": (lambda row: row["pair_id"] in conflicts, "recorded as a label conflict"),
         "contradiction": (lambda row: row["pair_id"] in conflicts, "recorded as a label conflict"),
         "empty_text": (under("empty_prompt", "empty_response"), "excluded as empty"),
