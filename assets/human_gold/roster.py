@@ -54,6 +54,4 @@ def tasks_for(
             pair_ids, people.recorded, votes_per_pair=votes, round_name=round_name, reasons=reasons
         )
     names = people.names if isinstance(people, SimulatedPeople) else sorted(settings.people.persons)
-    return make_tasks(
-        pair_ids, names, votes_per_pair=votes, round_name=round_name, seed=settings.seed, reasons=reasons
-    )
+    return make_tasks(pair_ids, names, votes_per_pair=votes, round_name=round_name, seed=settings.seed, reasons=reasons)
