@@ -105,11 +105,17 @@ def _lines(story: _Story, pair_id: str, rows: list[dict]) -> Iterator[str]:
         yield "  none"
 
     yield "\nAttributes"
-    for row in story.rows("attributes", pair_id):
+    attributes = story.rows("attributes", pair_id)
+    if not attributes:
+        yield "  none: they are written for stage 1"
+    for row in attributes:
         fields = f"{row['task_category']}, {row['objectivity']}, controversiality {row['controversiality']}"
         yield f"  {fields} (written by {row['writer']})"
     yield "\nRounds"
-    for row in story.rows("retrieved_pairs", pair_id):
+    selected = story.rows("retrieved_pairs", pair_id)
+    if not selected:
+        yield "  selected in none"
+    for row in selected:
         near = ""
         if row["query_pair_id"]:
             near = (
@@ -147,8 +153,15 @@ def _event(row: dict) -> str:
     confidence = f", confidence {row['confidence']:.2f}" if row["confidence"] is not None else ""
     text = f"{row['labeller_kind']} {row['labeller']}{simulated}, {row['batch']}: {row['verdict']}{confidence}"
     evidence = json.loads(row["evidence"] or "{}")
-    parts = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in evidence.items() if value]
+    parts = [f"{name} {_evidence(value)}" for name, value in evidence.items() if value]
     return text + _brackets(_short("; ".join(parts), 220))
+
+
+def _evidence(value: Any) -> str:
+    """A piece of evidence; of a long list, how long it is: the ledger holds the whole."""
+    if isinstance(value, list) and len(value) > 3:
+        return f"({len(value)})"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _brackets(text: str | None) -> str:
