@@ -101,12 +101,13 @@ def build_layer(
             files = {name: _files(workspace, name, found) for name, found in manifests.items()}
             result = run_dbt_layer(select, files, out, workspace.duckdb_file, values)
             by_asset = _by_asset(wanted, [_publish(workspace, p, result, fresh) for p in wanted])
+            # Before the folder goes: what is shown of the layer's other models is read from it.
+            yield from _materializations(context, result, by_asset)
+            yield from _checks(context, result)
         except SynprefError as error:
             raise failure(error) from error
         finally:
             shutil.rmtree(out, ignore_errors=True)
-        yield from _materializations(context, result, by_asset)
-        yield from _checks(context, result)
 
     return layer
 
