@@ -30,6 +30,8 @@ def embed(texts: Sequence[str], settings: EmbeddingSettings, *, cache: Path | No
         cache: folder where a sentence model's vectors are kept by text hash; hashed words need none.
     """
     if settings.provider == "hashed_words":
+        if not texts:
+            return np.zeros((0, settings.dimensions), np.float32)
         from sklearn.feature_extraction.text import HashingVectorizer
 
         vectorizer = HashingVectorizer(n_features=settings.dimensions, ngram_range=(1, 2), norm="l2")

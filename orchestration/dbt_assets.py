@@ -6,7 +6,7 @@ A layer runs in a folder of its own; what it wrote is published into the lake by
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -20,7 +20,7 @@ from assets.lake import Manifest
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.settings import Workspace
 from assets.staleness import current, fingerprint
-from orchestration.dbt_layers import DbtLayerResult, ensure_manifest, run_dbt_layer
+from orchestration.dbt_layers import DbtLayerResult, TestResult, ensure_manifest, run_dbt_layer
 from orchestration.glue import FAILED_CHECK_STOPS, FAILED_CHECK_WARNS, failure, markdown_table, published
 
 Variables = Callable[[Workspace, str | None], dict[str, Any]]
@@ -103,7 +103,7 @@ def build_layer(
             by_asset = _by_asset(wanted, [_publish(workspace, p, result, fresh) for p in wanted])
             # Before the folder goes: what is shown of the layer's other models is read from it.
             yield from _materializations(context, result, by_asset)
-            yield from _checks(context, result)
+            yield from _checks(context, {test.name: test for test in result.tests})
         except SynprefError as error:
             raise failure(error) from error
         finally:
@@ -170,7 +170,10 @@ def _publish(workspace: Workspace, publication: Publication, result: DbtLayerRes
         column, value = publication.rows
         table = table.filter(pc.equal(table[column], value))
     counts = result.counts.get(publication.accounting or publication.table)
-    info = {} if counts is None else {"counts": counts.as_dict()}
+    # The tests' results go with what they looked at, so that a run that finds it current can show them again.
+    info: dict[str, Any] = {"tests": [asdict(test) for test in result.tests]}
+    if counts is not None:
+        info["counts"] = counts.as_dict()
     return workspace.lake.publish(publication.table, table, publication.partition, inputs=inputs, info=info)
 
 
@@ -181,12 +184,14 @@ def _in_order(context: dg.AssetExecutionContext) -> list[dg.AssetKey]:
 
 
 def _unchanged(context: dg.AssetExecutionContext, by_asset: Mapping[str, Manifest]) -> Iterator[Any]:
-    """Nothing to do: the published tables are reported, the checks keep their last results."""
+    """Nothing to do: the published tables are reported, with the results of the tests they passed through."""
     for key in _in_order(context):
         if (manifest := by_asset.get(key.path[-1])) is not None:
             yield published(manifest, unchanged=True)._replace(asset_key=key)
         else:
             yield dg.MaterializeResult(asset_key=key, metadata={"unchanged": True})
+    tests = {test["name"]: TestResult(**test) for m in by_asset.values() for test in m.info.get("tests", [])}
+    yield from _checks(context, tests)
 
 
 def _materializations(
@@ -204,8 +209,7 @@ def _materializations(
         )
 
 
-def _checks(context: dg.AssetExecutionContext, result: DbtLayerResult) -> Iterator[dg.AssetCheckResult]:
-    tests = {test.name: test for test in result.tests}
+def _checks(context: dg.AssetExecutionContext, tests: Mapping[str, TestResult]) -> Iterator[dg.AssetCheckResult]:
     for check in sorted(context.selected_asset_check_keys):
         if (test := tests.get(check.name)) is None:
             continue
