@@ -17,12 +17,13 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 setup: $(STAMP)
 
-# uv does not read PIP_FIND_LINKS, and a folder that is missing is an error to it.
+# uv does not read PIP_FIND_LINKS, and a folder that is missing is an error to it. Bytecode is compiled once here:
+# a run starts two dozen processes, and compiling torch and MLflow again in each of them costs minutes.
 $(STAMP): pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	if [ -z "$$UV_FIND_LINKS" ] && [ -d "$$PIP_FIND_LINKS" ]; then export UV_FIND_LINKS="$$PIP_FIND_LINKS"; fi; \
-	  $(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements.lock -e ".[dev,offline-models]"
+	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c requirements.lock -e ".[dev,offline-models]"
 	touch $@
 
 demo: $(STAMP)

@@ -90,7 +90,7 @@ def build_layer(
         out = workspace.home / "tmp" / f"dbt-{uuid.uuid4().hex}"
         try:
             values = variables(workspace, key)
-            manifests = lake_manifests(workspace)
+            manifests = lake_manifests(workspace, as_of_round=key)
             upstream = [m for name in inputs for m in manifests[name]]
             fresh = fingerprint(workspace.settings, sections, upstream, select, repr(sorted(values.items())))
             wanted = publications(key, values)
@@ -127,10 +127,11 @@ _OWN_NAMES = (
 )
 
 
-def lake_manifests(workspace: Workspace) -> dict[str, list[Manifest]]:
+def lake_manifests(workspace: Workspace, *, as_of_round: str | None = None) -> dict[str, list[Manifest]]:
     """Published partitions of everything dbt reads, by the name it knows.
 
-    Sources and benchmarks that left the configuration stay in the lake and are not read.
+    Sources and benchmarks that left the configuration stay in the lake and are not read. As of a round, labels
+    of later rounds are not read either: what they say must not make the round's own tables look stale.
     """
     lake = workspace.lake
     found = {name: lake.manifests(table, **where) for name, (table, where) in _NAMES.items()}
@@ -144,6 +145,10 @@ def lake_manifests(workspace: Workspace) -> dict[str, list[Manifest]]:
         "pair_scores_gold": ("source", sources),
         "benchmark_items": ("benchmark", benchmarks),
     }
+    if as_of_round is not None:
+        rounds = workspace.settings.round_names
+        so_far = set(rounds[: rounds.index(as_of_round) + 1])
+        kept |= {"person_label_events": ("batch", so_far), "judge_label_events": ("batch", so_far)}
     for name, (level, names) in kept.items():
         found[name] = [m for m in found[name] if m.partition[level] in names]
     return found
