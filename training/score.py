@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.errors import SynprefError
 from training.data import read_selection, read_texts
-from training.pipes import pipes_session, run_command
+from training.pipes import run_spec
 from training.scoring import load_scorer
-from training.specs import ScoreSpec, load_spec
+from training.specs import ScoreSpec
 from training.train import NUM_THREADS
 
 
@@ -77,18 +75,8 @@ def score_pairs(spec: ScoreSpec, log: Callable[[str], None] = lambda line: None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; see `training.pipes.run_command` for the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.score", description=__doc__)
-    parser.add_argument("spec", type=Path, help="JSON file, see training/specs.py")
-    given = parser.parse_args(arguments)
-
-    def work() -> dict:
-        with pipes_session() as (log, send):
-            report = score_pairs(load_spec(given.spec, ScoreSpec), log)
-            send(report)
-            return report
-
-    return run_command(work)
+    """Entry point; see `training.pipes.run_spec` for the exit code."""
+    return run_spec(arguments, "training.score", ScoreSpec, score_pairs)
 
 
 if __name__ == "__main__":

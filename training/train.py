@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -22,8 +21,8 @@ from training.checkpoint import output_folder, write_manifest
 from training.data import Item, LabelledPair, label_pairs, read_selection, read_texts, refuse_leakage
 from training.loop import EncodedPair, Point, TrainingOutcome, train
 from training.loss import fit_temperature
-from training.pipes import pipes_session, run_command
-from training.specs import TrainSpec, load_spec
+from training.pipes import run_spec
+from training.specs import TrainSpec
 from training.tracking import Tracker, tracked
 
 NUM_THREADS = 2
@@ -179,18 +178,8 @@ def _flat(recipe: dict) -> dict:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; see `training.pipes.run_command` for the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("spec", type=Path, help="JSON file, see training/specs.py")
-    given = parser.parse_args(arguments)
-
-    def work() -> dict:
-        with pipes_session() as (log, send):
-            report = train_model(load_spec(given.spec, TrainSpec), log)
-            send(report)
-            return report
-
-    return run_command(work)
+    """Entry point; see `training.pipes.run_spec` for the exit code."""
+    return run_spec(arguments, "training.train", TrainSpec, train_model)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_lakes import SmallLake
 
 from orchestration.dbt_layers import DbtLayerResult, ensure_manifest, run_dbt_layer
+from tests.dbt.small_lakes import SmallLake
 
 
 @pytest.fixture(scope="session")

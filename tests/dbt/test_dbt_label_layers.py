@@ -2,9 +2,9 @@
 
 import pyarrow.parquet as pq
 import pytest
-from small_lakes import event, panel_event, pool_row, split_row
 
 from assets.contracts import conform
+from tests.dbt.small_lakes import event, panel_event, pool_row, split_row
 
 ROUNDS = ["round_0", "round_1", "round_10", "round_2"]
 

@@ -4,10 +4,10 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from small_lakes import event
 
 from assets.contracts import conform
 from assets.identity import identify_pair
+from tests.dbt.small_lakes import event
 
 # Thirteen words, then twelve of them.
 LONG = "count how many red boats left the old harbour before the storm came"

@@ -3,9 +3,9 @@
 import itertools
 
 import pyarrow.parquet as pq
-from small_lakes import panel_event, pool_row, split_row
 
 from assets.contracts import conform
+from tests.dbt.small_lakes import panel_event, pool_row, split_row
 
 BAND = 0.1
 # Both sides of every bound of the table, and the bounds themselves (for response 1: p; for response 2: 1 - p).

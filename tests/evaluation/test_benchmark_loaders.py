@@ -7,11 +7,11 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import write_pairs
 
 from assets.contracts import conform
 from assets.errors import ConfigError, ContractError, SynprefError
 from evaluation.benchmarks import items_of_rows, load_benchmark, pairs_as_items, recognise_layout
+from tests.evaluation.conftest import write_pairs
 
 PROMPT = json.dumps([{"role": "user", "content": "Name a colour."}])
 

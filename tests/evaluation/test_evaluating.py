@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import make_items, make_scores
 
 from assets.errors import ConfigError, ContractError
 from evaluation.gate import decide_promotion
 from evaluation.results import evaluate_benchmark, item_values
 from evaluation.saved_scores import SCHEMA, read_scores, score_items, write_scores
+from tests.evaluation.conftest import make_items, make_scores
 
 
 @dataclass

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from conftest import make_items
 
 from assets.contracts import conform
 from evaluation.benchmarks import load_benchmark
 from evaluation.metrics import averaged_part, section_scores
 from evaluation.results import evaluate_benchmark
 from evaluation.saved_scores import SCHEMA
+from tests.evaluation.conftest import make_items
 
 pytestmark = pytest.mark.real_data
 

@@ -8,9 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from conftest import make_scores, write_pairs
 from pydantic import ValidationError
-from run_example import HOSTILE, example_summary, hostile_summary
 
 from assets.accounting import StageCounts
 from assets.errors import ConfigError, SynprefError
@@ -23,6 +21,8 @@ from evaluation.report.sections import LabelAccuracy, ModelScore, Stage
 from evaluation.report.summary import RunSummary, read_summary, write_summary
 from evaluation.run import evaluate, load_named, main
 from evaluation.saved_scores import read_scores, write_scores
+from tests.evaluation.conftest import make_scores, write_pairs
+from tests.evaluation.run_example import HOSTILE, example_summary, hostile_summary
 
 
 class Page(HTMLParser):

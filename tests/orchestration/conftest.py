@@ -1,9 +1,9 @@
 """One small run of the built-in sample, shared by the tests that look at its artifacts."""
 
 import pytest
-from running import FinishedRun, environment_of, small_config, synpref
 
 from assets.settings import Workspace
+from tests.orchestration.running import FinishedRun, environment_of, small_config, synpref
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@
 
 import pytest
 import yaml
-from running import environment_of, small_config, synpref
 
 from assets.errors import ConfigError
 from assets.settings import REPOSITORY, load_settings
 from orchestration.pipeline import cut_at, plan
+from tests.orchestration.running import environment_of, small_config, synpref
 
 
 def test_help_works_and_a_wrong_option_is_a_usage_error(tmp_path):

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pyarrow.compute as pc
 import pytest
-from running import synpref
 
 from assets.accounting import StageCounts
 from assets.contracts import TABLES, conform
 from evaluation.report.summary import read_summary
+from tests.orchestration.running import synpref
 
 pytestmark = pytest.mark.slow
 

@@ -1,8 +1,21 @@
+{%- set as_of = "where as_of_round = " ~ as_of_round() -%}
+
 with
 
-wild_pool as (
+stage_2_pool as (
 
-    select * from {{ ref('int_wild_pool') }}
+    select * from {{ published('candidate_pool') }}
+    where stage = 2
+
+),
+
+labels as (
+
+    select pair_id from {{ published('gold') }} {{ as_of }}
+    union all
+    select pair_id from {{ published('silver') }} {{ as_of }}
+    union all
+    select pair_id from {{ ref('decisions') }}
 
 ),
 
@@ -12,57 +25,22 @@ candidates as (
 
 ),
 
-decisions as (
+-- The mixture of kept pairs leaves out the flipped ones.
+kept_candidates as (
 
-    select 'decisions' as table_name, 'in' as role, null as reason, count(*) as num_rows
-    from {{ published('candidate_pool') }}
-    where stage = 2
-    union all
-    select 'decisions', 'out', null, count(*) from {{ ref('decisions') }}
-    union all
-    select 'decisions', 'dropped', dropped_because, count(*)
-    from wild_pool
-    where dropped_because is not null
-    group by dropped_because
-
-),
-
-mixtures as (
-
-    {% for mixture, mixture_id in var('mixture_ids').items() %}
-    select
-        '{{ mixture }}' as table_name,
-        'in' as role,
-        null as reason,
-        (select count(*) from {{ published('gold') }} where as_of_round = {{ as_of_round() }})
-            + (select count(*) from {{ published('silver') }} where as_of_round = {{ as_of_round() }})
-            + (select count(*) from {{ ref('decisions') }}) as num_rows
-    union all
-    select '{{ mixture }}', 'out', null, count(*)
-    from {{ ref('mixtures') }}
-    where mixture_id = '{{ mixture_id }}'
-    union all
-    select '{{ mixture }}', 'dropped', dropped_because, count(*)
+    select coalesce(dropped_because, case when provenance = 'flipped' then 'flipped' end) as dropped_because
     from candidates
-    where dropped_because is not null
-    group by dropped_because
-    {% if mixture == 'kept' %}
-    union all
-    select '{{ mixture }}', 'dropped', 'flipped', count(*)
-    from candidates
-    where dropped_because is null and provenance = 'flipped'
-    having count(*) > 0
-    {% endif %}
-    {% if not loop.last %}union all{% endif %}
-    {% endfor %}
 
 ),
 
 final as (
 
-    select * from decisions
+    {{ accounting('decisions', 'stage_2_pool', ref('decisions'), ref('int_wild_pool')) }}
+    {% for mixture, mixture_id in var('mixture_ids').items() %}
+    {%- set rows_out = "(select * from " ~ ref('mixtures') ~ " where mixture_id = '" ~ mixture_id ~ "')" %}
     union all
-    select * from mixtures
+    {{ accounting(mixture, 'labels', rows_out, 'kept_candidates' if mixture == 'kept' else 'candidates') }}
+    {% endfor %}
 
 )
 

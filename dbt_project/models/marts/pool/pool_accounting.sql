@@ -1,13 +1,14 @@
 with
 
+excluded as (
+
+    select reason as dropped_because from {{ ref('exclusions') }}
+
+),
+
 final as (
 
-    select 'candidate_pool' as table_name, 'in' as role, null as reason, count(*) as num_rows
-    from {{ ref('stg_pairs') }}
-    union all
-    select 'candidate_pool', 'out', null, count(*) from {{ ref('candidate_pool') }}
-    union all
-    select 'candidate_pool', 'dropped', reason, count(*) from {{ ref('exclusions') }} group by reason
+    {{ accounting('candidate_pool', ref('stg_pairs'), ref('candidate_pool'), 'excluded') }}
 
 )
 

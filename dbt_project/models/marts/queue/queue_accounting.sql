@@ -1,5 +1,12 @@
 with
 
+asked_for as (
+
+    select * from {{ published('candidate_pool') }}
+    where stage = 2
+
+),
+
 wild_pool as (
 
     select
@@ -16,16 +23,7 @@ wild_pool as (
 
 final as (
 
-    select 'judge_queue' as table_name, 'in' as role, null as reason, count(*) as num_rows
-    from {{ published('candidate_pool') }}
-    where stage = 2
-    union all
-    select 'judge_queue', 'out', null, count(*) from {{ ref('judge_queue') }}
-    union all
-    select 'judge_queue', 'dropped', dropped_because, count(*)
-    from wild_pool
-    where dropped_because is not null
-    group by dropped_because
+    {{ accounting('judge_queue', 'asked_for', ref('judge_queue'), 'wild_pool') }}
 
 )
 

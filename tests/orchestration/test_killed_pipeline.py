@@ -1,0 +1,85 @@
+"""The whole pipeline under SIGKILL: a run that dies again and again ends with the bytes of a calm one."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from assets.contracts import TABLES
+from assets.settings import REPOSITORY, Workspace
+from tests.orchestration.running import environment_of, small_config, synpref
+
+MIN_KILLS = 8
+MEAN_LIFE_S = 15.0
+LONGEST_LIFE_S = 60.0
+"""Longer than the slowest step, so that a run that lives this long has published something."""
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes of the session that a run started; a killed parent does not take them along."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                # The fourth field after the command's name is the session.
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == pid:
+                found.append(int(folder.name))
+    return found
+
+
+def run_for(life_s: float, config: Path, environment: dict[str, str]) -> int | None:
+    """Start the pipeline; kill it with all its processes when its time is over. Its exit code, None if killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestration.cli", "run", "--config", str(config)],
+        env=environment,
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        _, errors = process.communicate(timeout=life_s)
+    except subprocess.TimeoutExpired:
+        for pid in children_of(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
+        return None
+    assert process.returncode == 0, errors.decode()[-3000:]
+    return process.returncode
+
+
+def hashes(workspace: Workspace) -> dict[tuple[str, str], str]:
+    lake = workspace.lake
+    return {(m.table, str(m.partition)): m.content_hash for table in TABLES for m in lake.manifests(table)}
+
+
+@pytest.mark.faults
+def test_random_kills_change_no_hash(tmp_path):
+    calm_home, killed_home = tmp_path / "calm", tmp_path / "killed"
+    for home in (calm_home, killed_home):
+        home.mkdir()
+    config = small_config(tmp_path)
+    synpref("run", "--config", str(config), environment=environment_of(calm_home))
+    expected = hashes(Workspace(config, calm_home))
+
+    # Kills at random times: what they hit differs from run to run, the outcome must not.
+    chance, kills, started = random.Random(23), 0, time.monotonic()
+    while True:
+        # Once it has died often enough it may live for ever.
+        life_s = min(chance.expovariate(1 / MEAN_LIFE_S) + 2, LONGEST_LIFE_S) if kills < 4 * MIN_KILLS else 3600
+        if run_for(life_s, config, environment_of(killed_home)) == 0:
+            break
+        kills += 1
+    print(f"{kills} kills in {time.monotonic() - started:.0f} s")
+    assert kills >= MIN_KILLS
+    assert hashes(Workspace(config, killed_home)) == expected
+    left_over = [p for p in killed_home.rglob("*.tmp")]
+    assert left_over == []
