@@ -8,16 +8,11 @@ replaced, by one rename. Whatever is killed in between leaves the old version in
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 import filelock
 import pyarrow as pa
@@ -25,12 +20,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets.contracts import SCHEMA_VERSION, conform, contract_of
+from assets.durable_files import sha256_of
 from assets.errors import ContractError, MissingUpstreamError, PartitionBusyError, SynprefError
+from assets.partition_writer import Manifest, PartitionWriter
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-# Hashing re-chunks to this many rows, so that a table's hash does not depend on how it was batched.
-_HASH_ROWS = 16_384
-_ROW_GROUP = 16_384
 
 
 def check_slug(value: str, what: str = "partition") -> str:
@@ -45,34 +39,6 @@ def check_slug(value: str, what: str = "partition") -> str:
             todo="use letters, digits, '_', '-' and '.', at most 100 characters, beginning with a letter or digit",
         )
     return value
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a published partition says of itself.
-
-    Attributes:
-        table, partition: which partition, e.g. `pairs`, `{"source": "hh_rlhf"}`.
-        file: name of the current data file in the partition's folder.
-        num_rows: rows in it.
-        content_hash: hash of all columns but the volatile ones; equal content has an equal hash.
-        file_sha256: hash of the file's bytes, for detecting damage.
-        inputs: fingerprint of everything the partition was made from.
-        info: what the stage wishes to keep with it (row accounting, settings).
-        published_at: ISO 8601, UTC; for people, never for ordering.
-        schema_version: of `assets.contracts`.
-    """
-
-    table: str
-    partition: dict[str, str]
-    file: str
-    num_rows: int
-    content_hash: str
-    file_sha256: str
-    inputs: str = ""
-    info: dict = field(default_factory=dict)
-    published_at: str = ""
-    schema_version: int = SCHEMA_VERSION
 
 
 class Lake:
@@ -169,7 +135,7 @@ class Lake:
     def verify(self, manifest: Manifest) -> None:
         """Raise when the data file no longer has the bytes that were published."""
         path = self.file_of(manifest)
-        if not path.exists() or _sha256(path) != manifest.file_sha256:
+        if not path.exists() or sha256_of(path) != manifest.file_sha256:
             raise SynprefError(
                 f"A published file of {manifest.table} is missing or damaged.",
                 where=str(path),
@@ -280,126 +246,3 @@ class Lake:
             raise SynprefError(
                 "A manifest cannot be read.", where=str(folder / "manifest.json"), todo="materialise it again"
             ) from error
-
-
-class PartitionWriter:
-    """Takes the batches of one partition and publishes them together. Made by `Lake.writer`."""
-
-    def __init__(
-        self, lake: Lake, table: str, partition: dict[str, str], inputs: str, info: dict, *, locked: bool = False
-    ) -> None:
-        self.lake, self.table, self.partition, self.inputs = lake, table, partition, inputs
-        self.info = info
-        """May be filled until the block ends; published with the manifest."""
-        self.manifest: Manifest | None = None
-        """Set when the block has ended without an error."""
-        self._contract = contract_of(table)
-        self._folder = lake.folder(table, partition)
-        self._stack = contextlib.ExitStack()
-        self._locked = locked
-        self._num_rows = 0
-        self._hash = hashlib.blake2b(digest_size=16)
-        self._pending: list[pa.Table] = []
-        self._num_pending = 0
-
-    def __enter__(self) -> PartitionWriter:
-        if not self._locked:
-            self._stack.enter_context(self.lake.lock(self.table, self.partition))
-        for leftover in self._folder.glob(".*.tmp"):
-            leftover.unlink()
-        self._temporary = self._folder / f".{uuid.uuid4().hex}.tmp"
-        self._parquet = pq.ParquetWriter(self._temporary, self._contract.schema, compression="zstd")
-        return self
-
-    def write(self, table: pa.Table) -> None:
-        """Add rows; the table must conform to the contract."""
-        table = conform(table, self.table, where=str(self._folder))
-        self._pending.append(table)
-        self._num_pending += len(table)
-        self._num_rows += len(table)
-        if self._num_pending >= _HASH_ROWS:
-            self._flush(whole_blocks_only=True)
-
-    def _flush(self, *, whole_blocks_only: bool) -> None:
-        """Hash and write what is pending, in blocks of a fixed number of rows."""
-        if not self._pending:
-            return
-        rows = pa.concat_tables(self._pending).combine_chunks()
-        end = len(rows) - len(rows) % _HASH_ROWS if whole_blocks_only else len(rows)
-        for start in range(0, end, _HASH_ROWS):
-            block = rows.slice(start, min(_HASH_ROWS, end - start))
-            self._hash_block(block)
-            self._parquet.write_table(block, row_group_size=_ROW_GROUP)
-        rest = rows.slice(end)
-        self._pending, self._num_pending = ([rest] if len(rest) else []), len(rest)
-
-    def _hash_block(self, block: pa.Table) -> None:
-        stable = block.drop_columns(list(self._contract.volatile)) if self._contract.volatile else block
-        # `take` copies, so that the bytes do not depend on offsets into a larger buffer.
-        stable = stable.take(pa.array(range(len(stable)), pa.int64())).combine_chunks()
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, stable.schema) as stream:
-            stream.write_table(stable)
-        self._hash.update(sink.getvalue())
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._stack:
-            try:
-                if kind is None:
-                    self._flush(whole_blocks_only=False)
-                self._parquet.close()
-                if kind is None:
-                    self._publish()
-            finally:
-                self._temporary.unlink(missing_ok=True)
-
-    def _publish(self) -> None:
-        _sync(self._temporary)
-        sha = _sha256(self._temporary)
-        name = f"data-{sha[:16]}.parquet"
-        self._temporary.replace(self._folder / name)
-        _sync(self._folder)
-        manifest = Manifest(
-            table=self.table,
-            partition=self.partition,
-            file=name,
-            num_rows=self._num_rows,
-            content_hash=self._hash.hexdigest(),
-            file_sha256=sha,
-            inputs=self.inputs,
-            info=self.info,
-            published_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        write_atomically(self._folder / "manifest.json", json.dumps(manifest.__dict__, indent=1, sort_keys=True))
-        self.manifest = manifest
-        for path in self._folder.glob("data-*.parquet"):
-            if path.name != name:
-                path.unlink()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file so that a reader sees the old or the new version, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_text(text, "utf-8")
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,7 @@ import numpy as np
 
 from assets.embedding import embed, retrieval_text
 from assets.pool import texts_of
-from assets.settings import Workspace
+from assets.workspace import Workspace
 
 _ATTRIBUTES = ("pair_id", "task_category", "objectivity", "controversiality", "desired_attributes")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assets.errors import ConfigError, SynprefError
-from assets.lake import Lake, check_slug
+from assets.lake import check_slug
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -293,62 +292,3 @@ def load_settings(path: str | Path) -> RunSettings:
             where=str(path),
             todo="correct the settings named",
         ) from error
-
-
-def data_folder() -> Path:
-    """What `{data}` in a path stands for: SYNPREF_DATA, default `../shared/data` beside the repository."""
-    return Path(os.environ.get("SYNPREF_DATA") or REPOSITORY.parent / "shared" / "data").expanduser().resolve()
-
-
-def home_folder() -> Path:
-    """The folder everything lives under: SYNPREF_HOME, default `.synpref` in the repository."""
-    return Path(os.environ.get("SYNPREF_HOME") or REPOSITORY / ".synpref").expanduser().resolve()
-
-
-class Workspace:
-    """Where a run's things lie under the home folder. Knows paths and holds no rules.
-
-    Args:
-        config_path: the run's configuration file.
-        home: the home folder; by default `home_folder()`.
-    """
-
-    def __init__(self, config_path: str | Path, home: Path | None = None) -> None:
-        self.config_path = Path(config_path).resolve()
-        self.settings = load_settings(self.config_path)
-        self.home = home or home_folder()
-        name = self.settings.name
-        self.lake_root = self.home / "lake" / name
-        self.duckdb_file = self.home / "warehouse" / f"{name}.duckdb"
-        self.dagster_home = self.home / "dagster" / name
-        self.models = self.home / "models" / name
-        self.reports = self.home / "reports"
-        self.inbox = self.home / "inbox" / name
-        self.mlflow_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
-        self.mlflow_artifacts = self.home / "mlartifacts"
-        self.catalogue_path = self.resolve(self.settings.catalogue)
-
-    @property
-    def lake(self) -> Lake:
-        """The run's lake."""
-        return Lake(self.lake_root)
-
-    def resolve(self, path: str) -> Path:
-        """A path of the configuration: `{home}`, `{lake}` and `{data}` filled in, relative ones beside the file."""
-        filled = path.replace("{home}", str(self.home)).replace("{lake}", str(self.lake_root))
-        filled = filled.replace("{data}", str(data_folder()))
-        return (self.config_path.parent / Path(filled).expanduser()).resolve()
-
-    def make_home(self) -> None:
-        """Create the home folder, or say clearly why it cannot be."""
-        try:
-            self.home.mkdir(parents=True, exist_ok=True)
-            probe = self.home / ".write_probe"
-            probe.write_text("")
-            probe.unlink()
-        except OSError as error:
-            raise ConfigError(
-                f"The home folder cannot be written: {error.strerror}.",
-                where=str(self.home),
-                todo="make it writable, or set SYNPREF_HOME to a folder that is",
-            ) from error

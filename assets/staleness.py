@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterable
 
 from assets.identity import IDENTITY_VERSION
-from assets.lake import Lake, Manifest
+from assets.lake import Lake
+from assets.partition_writer import Manifest
 from assets.settings import RunSettings
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.raw_pairs.catalogue import load_catalogue
-from assets.settings import Workspace
+from assets.workspace import Workspace
 from orchestration.partitions import Partitions
 from orchestration.pipeline import ROUND
 

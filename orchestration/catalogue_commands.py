@@ -5,7 +5,7 @@ from __future__ import annotations
 from assets.errors import ConfigError
 from assets.raw_pairs.catalogue import SourceEntry, add_source, load_catalogue
 from assets.raw_pairs.ingest import check_source
-from assets.settings import Workspace
+from assets.workspace import Workspace
 
 NUM_PAIRS_SHOWN = 10
 

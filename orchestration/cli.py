@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from assets.errors import SynprefError
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 
 SAMPLE_CONFIG = REPOSITORY / "configs" / "sample.yaml"
 

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
 from assets.errors import SynprefError
-from assets.lake import Manifest
+from assets.partition_writer import Manifest
 from assets.raw_pairs.catalogue import load_catalogue
-from assets.settings import Workspace
 from assets.staleness import current, fingerprint
+from assets.workspace import Workspace
 from orchestration.dbt_layers import DbtLayerResult, TestResult, ensure_manifest, run_dbt_layer
 from orchestration.glue import FAILED_CHECK_STOPS, FAILED_CHECK_WARNS, failure, markdown_table, published
 

@@ -18,7 +18,8 @@ import assets.llm_annotated.assets as llm_annotated
 import assets.raw_pairs.assets as raw_pairs
 import assets.reward_models.assets as reward_models
 from assets.raw_pairs.catalogue import load_catalogue
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 from orchestration.automation import build_automation
 from orchestration.instance import silence_telemetry
 from orchestration.partitions import Partitions

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assets.errors import SynprefError
 from assets.raw_pairs.catalogue import load_catalogue
-from assets.settings import Workspace
+from assets.workspace import Workspace
 
 _CORE = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "torch", "transformers", "mlflow", "great-expectations")
 _OPTIONAL = {

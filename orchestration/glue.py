@@ -11,7 +11,7 @@ import dagster as dg
 
 from assets import plots
 from assets.errors import SynprefError
-from assets.lake import Manifest
+from assets.partition_writer import Manifest
 from assets.settings import REPOSITORY
 
 FAILED_CHECK_STOPS = dg.AssetCheckSeverity.ERROR

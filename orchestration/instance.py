@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from assets.lake import write_atomically
-from assets.settings import Workspace
+from assets.durable_files import write_atomically
+from assets.workspace import Workspace
 
 if TYPE_CHECKING:
     import dagster as dg

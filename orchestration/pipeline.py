@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assets.durable_files import write_atomically
 from assets.errors import ConfigError, SynprefError
-from assets.lake import write_atomically
-from assets.settings import RunSettings, Workspace
+from assets.settings import RunSettings
+from assets.workspace import Workspace
 
 if TYPE_CHECKING:
     import dagster as dg

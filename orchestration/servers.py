@@ -11,7 +11,8 @@ import sys
 import time
 
 from assets.errors import ConfigError
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 
 
 def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:

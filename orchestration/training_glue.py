@@ -9,11 +9,12 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from assets import plots
-from assets.lake import Manifest
+from assets.partition_writer import Manifest
 from assets.reward_models.runs import Selection, prepare_training, trained_model, trained_model_row
 from assets.reward_models.training_data import gold_of
-from assets.settings import TrainingRecipe, Workspace
+from assets.settings import TrainingRecipe
 from assets.staleness import current, fingerprint
+from assets.workspace import Workspace
 from orchestration.glue import plot, published, run_process
 
 

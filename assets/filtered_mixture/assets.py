@@ -11,8 +11,9 @@ from assets.filtered_mixture.mixture import mixture_id
 from assets.filtered_mixture.rounds import previous_round, require_round, select_later_round, select_seed_round
 from assets.filtered_mixture.stage_2 import pairs_to_score
 from assets.reward_models.runs import prepare_scoring, scores_table, trained_model
-from assets.settings import RunSettings, Workspace
+from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
+from assets.workspace import Workspace
 from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import failure, plot, published, run_process
 from orchestration.partitions import Partitions

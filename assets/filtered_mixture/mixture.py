@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from assets.identity import digest
-from assets.lake import Lake, Manifest
+from assets.lake import Lake
+from assets.partition_writer import Manifest
 
 
 def mixture_id(recipe: str, inputs: Iterable[Manifest]) -> str:

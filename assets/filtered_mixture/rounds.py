@@ -13,12 +13,13 @@ from assets.errors import MissingUpstreamError
 from assets.filtered_mixture.retrieval import retrieve
 from assets.human_gold.roster import answerable_pairs, open_people
 from assets.human_gold.selection import select_seed
-from assets.lake import Lake, Manifest
+from assets.lake import Lake
 from assets.llm_annotated.guidance import open_judges
 from assets.llm_annotated.judges import RecordedJudge
 from assets.pair_vectors import vectors_of
+from assets.partition_writer import Manifest
 from assets.pool import pool_with_splits
-from assets.settings import Workspace
+from assets.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from assets.human_gold.agreement import measure_agreement
 from assets.human_gold.roster import answerable_pairs, open_people, tasks_for
 from assets.human_gold.selection import select_for_people
 from assets.pool import pool_with_splits
-from assets.settings import RunSettings, Workspace
+from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
+from assets.workspace import Workspace
 from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions

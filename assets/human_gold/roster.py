@@ -11,7 +11,7 @@ from assets.human_gold.inbox import InboxPeople
 from assets.human_gold.people import People, RecordedPeople, SimulatedPeople
 from assets.human_gold.tasks import make_recorded_tasks, make_tasks
 from assets.pool import known_truth
-from assets.settings import Workspace
+from assets.workspace import Workspace
 
 
 def open_people(workspace: Workspace) -> People:

@@ -13,8 +13,9 @@ from assets.llm_annotated.annotate import AnnotationResult, annotate_pairs
 from assets.llm_annotated.attributes import write_attributes
 from assets.llm_annotated.guidance import guide, open_judges, published_qualification
 from assets.llm_annotated.qualification import qualify
-from assets.settings import RunSettings, Workspace
+from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
+from assets.workspace import Workspace
 from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions

@@ -13,7 +13,7 @@ from assets.llm_annotated.judges import Judge, make_judges
 from assets.llm_annotated.qualification import JudgeQualification, Qualification
 from assets.pair_vectors import vectors_of
 from assets.pool import known_truth
-from assets.settings import Workspace
+from assets.workspace import Workspace
 
 
 def open_judges(workspace: Workspace) -> tuple[Judge, ...]:

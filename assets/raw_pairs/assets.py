@@ -14,8 +14,9 @@ from assets.raw_pairs.catalogue import load_catalogue
 from assets.raw_pairs.ingest import ingest_source
 from assets.raw_pairs.showing import sample_rows
 from assets.raw_pairs.splits import assign_splits, prompts_of
-from assets.settings import RunSettings, Workspace
+from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
+from assets.workspace import Workspace
 from evaluation.benchmarks import load_benchmark
 from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published

@@ -10,9 +10,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from assets.durable_files import write_atomically
 from assets.errors import ConfigError, SynprefError
-from assets.lake import check_slug, write_atomically
-from assets.settings import Settings, Share, Workspace, data_folder, describe_validation, home_folder, read_yaml
+from assets.lake import check_slug
+from assets.settings import Settings, Share, describe_validation, read_yaml
+from assets.workspace import Workspace, data_folder, home_folder
 
 LabelOrigin = Literal["human", "llm", "verifiable", "model_strength"]
 LayoutName = Literal[

@@ -13,8 +13,9 @@ from assets.reward_models import promoting
 from assets.reward_models.measuring import benchmark_file
 from assets.reward_models.runs import prepare_scoring, scores_table, trained_model
 from assets.reward_models.training_data import gold_of, mixture_of, raw_labels, silver_of
-from assets.settings import RunSettings, Workspace
+from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
+from assets.workspace import Workspace
 from orchestration.glue import failure, markdown_table, now, plot, published, run_process
 from orchestration.partitions import Partitions
 from orchestration.training_glue import train

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from assets.errors import ConfigError
 from assets.lake import Lake
-from assets.settings import Workspace
+from assets.workspace import Workspace
 from evaluation.benchmarks import load_benchmark
 
 GOLD_HOLDOUT = "gold_holdout"

@@ -12,7 +12,7 @@ from assets.reward_models.measuring import GOLD_HOLDOUT, saved_scores
 from assets.reward_models.promoting import last_decision
 from assets.reward_models.registry import CHAMPION, Registry, model_name
 from assets.reward_models.runs import trained_model
-from assets.settings import Workspace
+from assets.workspace import Workspace
 from evaluation.intervals import compare_paired
 from evaluation.report import summary as s
 from evaluation.results import evaluate_benchmark, item_values

@@ -10,7 +10,7 @@ from assets.lake import Lake
 from assets.reward_models.measuring import GOLD_HOLDOUT, saved_scores, scored_sets
 from assets.reward_models.registry import CANDIDATE, CHAMPION, PREVIOUS, Registry, record_decision
 from assets.reward_models.runs import trained_model
-from assets.settings import Workspace
+from assets.workspace import Workspace
 from evaluation.gate import GateDecision, decide_promotion
 
 

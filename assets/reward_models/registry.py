@@ -12,7 +12,7 @@ from pathlib import Path
 
 from assets.contracts import from_rows
 from assets.lake import Lake
-from assets.settings import Workspace
+from assets.workspace import Workspace
 from evaluation.gate import GateDecision
 
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from assets.reward_models import model_sections, stage_sections, truth_sections
 from assets.reward_models.measuring import scored_sets
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 from evaluation.report import summary as s
 from evaluation.report.render import build_run_report
 

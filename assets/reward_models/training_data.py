@@ -9,7 +9,8 @@ from assets.accounting import StageCounts
 from assets.errors import MissingUpstreamError
 from assets.pool import pool_with_splits
 from assets.reward_models.runs import SELECTION, Selection, select_labels
-from assets.settings import TrainingRecipe, Workspace
+from assets.settings import TrainingRecipe
+from assets.workspace import Workspace
 
 
 def silver_of(workspace: Workspace, round_name: str) -> Selection:

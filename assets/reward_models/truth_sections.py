@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from assets.lake import Lake
 from assets.pool import known_truth
-from assets.settings import Workspace
+from assets.workspace import Workspace
 from evaluation.intervals import estimate_accuracy
 from evaluation.report import summary as s
 

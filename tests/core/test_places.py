@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from assets.errors import ConfigError
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 
 SAMPLE = REPOSITORY / "configs" / "sample.yaml"
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.identity import prompt_id
-from assets.settings import data_folder
+from assets.workspace import data_folder
 
 pytestmark = [
     pytest.mark.real_data,

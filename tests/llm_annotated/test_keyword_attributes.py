@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from assets.contracts import CONTROVERSIALITY, OBJECTIVITY, TASK_CATEGORIES, TURNS
+from assets.contracts import CONTROVERSIALITY, OBJECTIVITY, TASK_CATEGORIES
 from assets.lake import Lake
 from assets.llm_annotated import attributes, guidelines
 from assets.llm_annotated.attributes import KeywordAttributes, describe_prompt, describe_text, write_attributes
 from assets.llm_annotated.guidelines import annotation_guideline, desired_attributes, without_tools
+from assets.tables.contract import TURNS
 
 COMBINATIONS = list(itertools.product(TASK_CATEGORIES, OBJECTIVITY, CONTROVERSIALITY))
 

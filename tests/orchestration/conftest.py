@@ -2,7 +2,7 @@
 
 import pytest
 
-from assets.settings import Workspace
+from assets.workspace import Workspace
 from tests.orchestration.running import FinishedRun, environment_of, small_config, synpref
 
 

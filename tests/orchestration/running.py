@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import dagster as dg
 import pytest
 
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 from orchestration.definitions import build_definitions
 
 GROUPS = {

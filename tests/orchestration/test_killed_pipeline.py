@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from assets.contracts import TABLES
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 from tests.orchestration.running import environment_of, small_config, synpref
 
 MIN_KILLS = 8

@@ -5,7 +5,8 @@ import yaml
 
 from assets.errors import ConfigError
 from assets.raw_pairs.catalogue import add_source, load_catalogue, require_files
-from assets.settings import REPOSITORY, Workspace
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace
 
 GOOD = {"name": "s", "paths": ["s.jsonl"], "licence": "MIT"}
 

@@ -9,7 +9,8 @@ import pytest
 from assets.lake import Lake
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.raw_pairs.ingest import check_source, ingest_source
-from assets.settings import REPOSITORY, Workspace, data_folder
+from assets.settings import REPOSITORY
+from assets.workspace import Workspace, data_folder
 
 pytestmark = [
     pytest.mark.real_data,

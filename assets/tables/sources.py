@@ -1,0 +1,144 @@
+"""Tables of the raw pairs: what sources delivered, and what the pool keeps of it."""
+
+import pyarrow as pa
+
+from assets.tables.contract import BOOL, INT8, INT32, INT64, STRING, STRINGS, TURNS, Contract
+
+SOURCES = (
+    Contract(
+        "pairs",
+        (
+            ("pair_id", STRING),
+            ("prompt_id", STRING),
+            ("prompt_cluster_id", STRING),
+            ("source", STRING),
+            ("source_row", INT64),
+            ("prompt", TURNS),
+            # Canonical order: response_1 is the one whose normalised text has the lower hash.
+            ("response_1", STRING),
+            ("response_2", STRING),
+            ("model_1", STRING),
+            ("model_2", STRING),
+            ("licence", STRING),
+            ("label_origin", STRING),
+            ("num_chars_prompt", INT64),
+            ("num_chars_1", INT64),
+            ("num_chars_2", INT64),
+            # Why the row can make no pair: empty_prompt, empty_response, equal_responses; null for a good one.
+            ("problem", STRING),
+            ("meta", STRING),
+        ),
+        key=("pair_id", "source_row"),
+        partition_by=("source",),
+    ),
+    Contract(
+        "dead_letters",
+        (
+            ("source", STRING),
+            ("file", STRING),
+            ("source_row", INT64),
+            ("reason", STRING),
+            ("detail", STRING),
+            ("row_hash", STRING),
+        ),
+        key=("file", "source_row", "reason"),
+        partition_by=("source",),
+    ),
+    # Verdicts that came with a source's rows and that recorded people and recorded judges replay.
+    Contract(
+        "recorded_verdicts",
+        (
+            ("pair_id", STRING),
+            ("source", STRING),
+            ("source_row", INT64),
+            # "person" or "judge": who replays it. A verdict that made the source's label is never here.
+            ("role", STRING),
+            ("labeller", STRING),
+            # Which response the labeller saw first, in canonical terms: 1, 2, or 0 when unknown.
+            ("first_shown", INT8),
+            ("position", INT32),
+            ("verdict", STRING),
+        ),
+        key=("pair_id", "source_row", "role", "labeller", "position"),
+        partition_by=("source",),
+    ),
+    Contract(
+        "sample_truth",
+        (
+            ("pair_id", STRING),
+            # The verdict that is right by construction (or by a planted error's original label).
+            ("verdict", STRING),
+            # What was planted on this pair: none, uniform_error, systematic_error, duplicate, role_swap, ...
+            ("planted", STRING),
+            ("detail", STRING),
+        ),
+        key=("pair_id", "planted", "detail"),
+        partition_by=("source",),
+    ),
+    Contract(
+        "prompt_splits",
+        (
+            ("prompt_id", STRING),
+            ("prompt_cluster_id", STRING),
+            ("split", STRING),
+            ("assigned_seq", INT64),
+            # False for a prompt whose cluster joined clusters of another split (exclusion `split_conflict`).
+            ("usable", BOOL),
+        ),
+        key=("prompt_id",),
+    ),
+    Contract(
+        "benchmark_items",
+        (
+            ("benchmark", STRING),
+            ("item_id", STRING),
+            ("prompt_id", STRING),
+            ("subset", STRING),
+            ("prompt", TURNS),
+            ("responses", STRINGS),
+            # Indices into `responses`.
+            ("correct", pa.list_(pa.int32())),
+        ),
+        key=("benchmark", "item_id"),
+        partition_by=("benchmark",),
+    ),
+    # --- written by dbt ---
+    Contract(
+        "exclusions",
+        (("pair_id", STRING), ("source", STRING), ("source_row", INT64), ("reason", STRING), ("detail", STRING)),
+        key=("pair_id", "source", "source_row"),
+    ),
+    Contract(
+        "conflicts",
+        (
+            ("pair_id", STRING),
+            ("num_labels_1", INT64),
+            ("num_labels_2", INT64),
+            # JSON list of {source, labeller, verdict, source_row}.
+            ("evidence", STRING),
+        ),
+        key=("pair_id",),
+    ),
+    Contract(
+        "candidate_pool",
+        (
+            ("pair_id", STRING),
+            ("prompt_id", STRING),
+            ("prompt_cluster_id", STRING),
+            # The source whose row represents the pair.
+            ("source", STRING),
+            ("source_row", INT64),
+            ("label_origin", STRING),
+            # 1: human-labelled, the unverified pool; 2: everything else, the wild pool.
+            ("stage", INT8),
+            # "1", "2", "tie", or null where sources contradict each other or none gave a label.
+            ("source_verdict", STRING),
+            ("conflict", BOOL),
+            ("num_sources", INT64),
+            ("num_chars_prompt", INT64),
+            ("num_chars_1", INT64),
+            ("num_chars_2", INT64),
+        ),
+        key=("pair_id",),
+    ),
+)
