@@ -7,6 +7,7 @@ hashing only; what is stored stays as it came (design: the tables, Ids).
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ IDENTITY_VERSION = "1"
 
 # Zero-width space, non-joiner, joiner, word joiner, and the byte-order mark when it stands inside a text.
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+_ASCII_WORDS = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 Turn = tuple[str, str]
 """One turn of a conversation: (role, content)."""
@@ -42,11 +45,13 @@ def normalise(text: str) -> str:
     >>> normalise("  cafe\u0301 \r\nau\u200b lait  \n")
     'café\nau lait'
     """
-    text = storable(text)
-    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_ZERO_WIDTH)
-    # Dropping a zero-width character can bring a letter and its accent together: compose afterwards.
-    text = unicodedata.normalize("NFC", text)
-    return "\n".join(line.rstrip() for line in text.split("\n")).strip()
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # Most text is ASCII, to which the rest does nothing at several times the cost.
+    if not text.isascii():
+        # Dropping a zero-width character can bring a letter and its accent together: compose afterwards.
+        text = unicodedata.normalize("NFC", storable(text).translate(_ZERO_WIDTH))
+    return "\n".join(map(str.rstrip, text.split("\n"))).strip()
 
 
 def digest(*fields: str) -> str:
@@ -55,12 +60,11 @@ def digest(*fields: str) -> str:
     >>> digest("ab", "c") == digest("a", "bc")
     False
     """
-    state = hashlib.blake2b(digest_size=16)
+    parts = []
     for field in fields:
         data = field.encode("utf-8")
-        state.update(len(data).to_bytes(8, "big"))
-        state.update(data)
-    return state.hexdigest()
+        parts += [len(data).to_bytes(8, "big"), data]
+    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
 def prompt_id(turns: Sequence[Turn]) -> str:
@@ -130,7 +134,11 @@ def prompt_cluster_key(turns: Iterable[Turn]) -> str:
     """
     folded = []
     for role, content in turns:
-        words = "".join(ch if ch.isalnum() else " " for ch in normalise(content).casefold()).split()
+        text = normalise(content)
+        if text.isascii():
+            words = text.translate(_ASCII_WORDS).split()
+        else:
+            words = _NOT_ALPHANUMERIC.sub(" ", text.casefold()).split()
         # A prompt of punctuation alone has no words: its own text keeps it apart from other such prompts.
-        folded += [role, " ".join(words) or normalise(content)]
+        folded += [role, " ".join(words) or text]
     return digest("prompt_cluster", IDENTITY_VERSION, *folded)
