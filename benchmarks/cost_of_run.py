@@ -31,7 +31,7 @@ class Cost:
     Attributes:
         wall_s: from start to exit.
         cpu_s: user and system time of all its processes.
-        peak_mb: highest sum of PSS over its processes, in 10^6 bytes.
+        peak_mb: highest sum of PSS over its processes and this one, in 10^6 bytes.
         load_before: mean number of running processes in the minute before the start.
         exit_code: the command's.
     """
@@ -50,28 +50,39 @@ def measure(command: Sequence[str]) -> Cost:
     used = os.times()
     cpu_before = used.children_user + used.children_system
     started = time.monotonic()
-    peak, done = [0], threading.Event()
-    process = subprocess.Popen(list(command))
-    watcher = threading.Thread(target=_watch, args=(process.pid, peak, done))
-    watcher.start()
-    exit_code = process.wait()
-    wall_s = time.monotonic() - started
-    done.set()
-    watcher.join()
+    with PeakMemory() as memory:
+        exit_code = subprocess.run(list(command), check=False).returncode
+        wall_s = time.monotonic() - started
     used = os.times()
     return Cost(
         wall_s=round(wall_s, 1),
         cpu_s=round(used.children_user + used.children_system - cpu_before, 1),
-        peak_mb=round(peak[0] / 1e6, 1),
+        peak_mb=round(memory.peak / 1e6, 1),
         load_before=round(load_before, 2),
         num_cores=os.cpu_count() or 1,
         exit_code=exit_code,
     )
 
 
-def _watch(pid: int, peak: list[int], done: threading.Event) -> None:
-    while not done.wait(_SAMPLE_EVERY_S):
-        peak[0] = max(peak[0], _tree_pss(pid))
+class PeakMemory:
+    """Highest memory of this process and its children while the block runs; `peak` in bytes."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(_SAMPLE_EVERY_S):
+            self.peak = max(self.peak, _tree_pss(os.getpid()))
 
 
 def _tree_pss(pid: int) -> int:
