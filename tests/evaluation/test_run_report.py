@@ -114,6 +114,17 @@ def test_simulated_labellers_are_named_as_such(page_text):
     assert page_text.count('<span class="tag">simulated</span>') == 4
 
 
+def test_a_crowd_is_folded_and_nobody_is_left_out():
+    crowd = example_summary()
+    one = crowd["agreement"]["persons"][0]
+    crowd["agreement"]["persons"] = [{**one, "name": f"rater {n}", "num_labels": n + 1} for n in range(40)]
+    text = render_run_report(RunSummary.model_validate(crowd))
+    assert "<summary>25 others, with 25 votes or fewer each</summary>" in text
+    shown, folded = text.split("<summary>25 others")
+    assert "rater 39" in shown and "rater 24" not in shown
+    assert all(f">rater {n} <" in folded or f">rater {n}<" in folded for n in range(25))
+
+
 def test_no_text_of_the_data_becomes_markup():
     text = render_run_report(RunSummary.model_validate(hostile_summary()))
     page = Page(text)
