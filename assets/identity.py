@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ IDENTITY_VERSION = "1"
 # Zero-width space, non-joiner, joiner, word joiner, and the byte-order mark when it stands inside a text.
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _ASCII_WORDS = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+_length_prefix = struct.Struct(">Q").pack
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 Turn = tuple[str, str]
@@ -60,11 +62,9 @@ def digest(*fields: str) -> str:
     >>> digest("ab", "c") == digest("a", "bc")
     False
     """
-    parts = []
-    for field in fields:
-        data = field.encode("utf-8")
-        parts += [len(data).to_bytes(8, "big"), data]
-    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
+    encoded = [field.encode("utf-8") for field in fields]
+    prefixed = b"".join([_length_prefix(len(data)) + data for data in encoded])
+    return hashlib.blake2b(prefixed, digest_size=16).hexdigest()
 
 
 def prompt_id(turns: Sequence[Turn]) -> str:

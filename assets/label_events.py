@@ -10,6 +10,7 @@ from assets.contracts import LABELLER_KINDS, VERDICTS
 from assets.errors import ContractError
 from assets.identity import event_id
 
+_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 SWAPPED_VERDICT = {"1": "2", "2": "1", "tie": "tie", "undecided": "undecided"}
 """The same verdict when the two responses change places."""
 
@@ -58,5 +59,5 @@ def label_event(
         "seq": None,
         "supersedes": supersedes,
         "created_at": created_at,
-        "evidence": json.dumps(evidence or {}, sort_keys=True, ensure_ascii=False),
+        "evidence": _json(evidence or {}),
     }

@@ -120,6 +120,19 @@ class Lake:
                 ) from error
         return pa.concat_tables([t.select(schema.names) for t in parts]) if parts else schema.empty_table()
 
+    def rows_at(self, manifest: Manifest, positions: Sequence[int]) -> pa.Table:
+        """Rows of one partition by position, ascending, without reading more than a row group at once."""
+        parts = []
+        with pq.ParquetFile(self.file_of(manifest)) as file:
+            first = 0
+            for group in range(file.metadata.num_row_groups):
+                end = first + file.metadata.row_group(group).num_rows
+                inside = [p - first for p in positions if first <= p < end]
+                if inside:
+                    parts.append(file.read_row_group(group).take(pa.array(inside, pa.int64())))
+                first = end
+        return pa.concat_tables(parts) if parts else contract_of(manifest.table).schema.empty_table()
+
     def require(self, table: str, *, todo: str, **where: str) -> list[Manifest]:
         """Manifests of published partitions, or an error that says what to materialise first."""
         found = self.manifests(table, **where)

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from assets import plots
 from assets.errors import SynprefError
-from assets.raw_pairs.boundary import check_raw_pairs
+from assets.raw_pairs.boundary import check_raw_pairs, positions_to_check
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.raw_pairs.ingest import ingest_source
-from assets.raw_pairs.showing import sample_rows
+from assets.raw_pairs.showing import positions_to_show, shown_pairs
 from assets.raw_pairs.splits import assign_splits, prompts_of
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
@@ -21,6 +21,7 @@ from evaluation.benchmarks import load_benchmark
 from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
+from orchestration.progress import progress_bar
 
 GROUP = "raw_pairs"
 
@@ -67,14 +68,19 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         try:
             entry = {e.name: e for e in load_catalogue(workspace.catalogue_path, workspace)}[source]
             truth = workspace.home / "sample" / "truth.parquet" if entry.simulated else None
-            report = ingest_source(entry, lake, seed=settings.seed, created_at=now(), truth_path=truth)
-            pairs = lake.read("pairs", source=source)
-            results = check_raw_pairs(pairs)
+            with progress_bar(source) as progress:
+                report = ingest_source(
+                    entry, lake, seed=settings.seed, created_at=now(), truth_path=truth, progress=progress
+                )
+            manifest = lake.require("pairs", source=source, todo="read the source")[0]
+            looked_at = lake.rows_at(manifest, positions_to_check(manifest.num_rows, seed=settings.seed))
+            results = check_raw_pairs(looked_at, manifest.num_rows)
+            shown = lake.rows_at(manifest, positions_to_show(manifest.num_rows))
         except SynprefError as error:
             raise failure(error) from error
-        manifest = lake.require("pairs", source=source, todo="read the source")[0]
         letters = lake.read("dead_letters", source=source)
-        lengths = pa.compute.add(pairs["num_chars_1"], pairs["num_chars_2"]).to_pylist()
+        sizes = lake.read("pairs", ["num_chars_1", "num_chars_2"], source=source)
+        lengths = pa.compute.add(sizes["num_chars_1"], sizes["num_chars_2"]).to_numpy()
         result = published(
             manifest,
             unchanged=report.unchanged,
@@ -87,7 +93,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             lengths=plot(
                 plots.histogram(lengths, title="Length of both responses", unit="characters", logarithmic=True)
             ),
-            sample_pairs=markdown_table(sample_rows(pairs)),
+            sample_pairs=markdown_table(shown_pairs(shown)),
             dead_letters=markdown_table(letters.slice(0, 20).to_pylist()),
         )
         share = len(letters) / max(1, report.counts.rows_in)

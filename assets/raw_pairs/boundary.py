@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.contracts import LABEL_ORIGINS
 from assets.errors import SynprefError
-from assets.identity import digest
 
 PROBLEMS = ("empty_prompt", "empty_response", "equal_responses")
 MAX_ROWS = 5_000
@@ -43,35 +43,35 @@ class BoundaryResult:
         return asdict(self)
 
 
-def check_raw_pairs(table: pa.Table, *, max_rows: int = MAX_ROWS, seed: int = 0) -> list[BoundaryResult]:
-    """Hold a partition of `pairs` to its expectations, on a sample where it is large.
+def positions_to_check(num_rows: int, *, max_rows: int = MAX_ROWS, seed: int = 0) -> list[int]:
+    """Positions of the rows to look at, ascending: all of a small source, a draw from a large one.
+
+    >>> positions_to_check(3), len(positions_to_check(1_000_000))
+    ([0, 1, 2], 5000)
+    """
+    if num_rows <= max_rows:
+        return list(range(num_rows))
+    return sorted(np.random.default_rng(seed).choice(num_rows, max_rows, replace=False).tolist())
+
+
+def check_raw_pairs(rows: pa.Table, num_rows: int) -> list[BoundaryResult]:
+    """Hold a partition of `pairs` to its expectations.
 
     Args:
-        table: one source's rows, of contract `pairs`.
-        max_rows: rows looked at, drawn by hash; the result says how many of how many.
-        seed: of the draw.
+        rows: of contract `pairs`, the whole partition or those at `positions_to_check`.
+        num_rows: of the partition; every result says how many of how many were looked at.
 
     Raises:
         SynprefError: an expectation could not be evaluated, which is never the same as its having failed.
     """
-    rows = _sample(table, max_rows, seed)
-    frame = _frame(rows)
-    found = _evaluate(frame, _expectations())
-    found.insert(0, _not_empty(len(table)))
-    looked = f"{len(rows):,} of {len(table):,} rows"
+    found = _evaluate(_frame(rows), _expectations())
+    found.insert(0, _not_empty(num_rows))
+    looked = f"{len(rows):,} of {num_rows:,} rows"
     return [BoundaryResult(r.name, r.passed, f"{r.observed}; {looked}", r.detail) for r in found]
 
 
 def _not_empty(num_rows: int) -> BoundaryResult:
     return BoundaryResult("a source gives at least one pair", num_rows > 0, f"{num_rows:,} pairs")
-
-
-def _sample(table: pa.Table, max_rows: int, seed: int) -> pa.Table:
-    if len(table) <= max_rows:
-        return table
-    ranks = [digest(str(seed), str(row)) for row in table["source_row"].to_pylist()]
-    chosen = sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[:max_rows])
-    return table.take(pa.array(chosen, pa.int64()))
 
 
 def _frame(rows: pa.Table) -> pd.DataFrame:

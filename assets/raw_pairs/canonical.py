@@ -17,6 +17,7 @@ from assets.raw_pairs.rows import ParsedPair, RowProblem
 _BLANK = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\u200b\u200c\u200d\u2060\ufeff"
 _CANONICAL = {"a": "1", "b": "2", "tie": "tie", "undecided": "undecided"}
 
+_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _cluster_of = lru_cache(maxsize=4096)(prompt_cluster_key)
 
 
@@ -79,7 +80,7 @@ def pair_row(entry: SourceEntry, source_row: int, pair: ParsedPair) -> tuple[dic
         "num_chars_1": len(texts[0]),
         "num_chars_2": len(texts[1]),
         "problem": problem,
-        "meta": storable(json.dumps(meta, ensure_ascii=False, default=str)),
+        "meta": storable(_json(meta)),
     }
     return row, identity.swapped
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,18 @@ from assets.lake import Lake
 from assets.raw_pairs import hub
 from assets.raw_pairs.catalogue import SourceEntry, require_files
 from assets.raw_pairs.layouts import Layout
-from assets.raw_pairs.readers import read_rows
+from assets.raw_pairs.parallel import map_in_order, num_workers
+from assets.raw_pairs.readers import read_blocks, read_rows, rows_of
 from assets.raw_pairs.rows import DeadLetter, ParsedPair
-from assets.raw_pairs.source_ledger import (
-    one_truth_each,
-    what_is_new,
-    without_label_makers,
-)
-from assets.raw_pairs.source_pass import Progress, SourcePass, layout_of, parse_raw
+from assets.raw_pairs.source_ledger import SourceLedger, one_truth_each, without_label_makers
+from assets.raw_pairs.source_pass import Delivery, Portion, Truth, layout_of, parse_raw, take_block
+
+Progress = Callable[[int, float], None]
+"""Called with rows done and the share of the files' bytes done, 0 to 1."""
+
+_RECOGNISE_ROWS = 50
+# Below this, starting processes takes longer than the reading.
+_PARALLEL_BYTES = 64_000_000
 
 READER_VERSION = "1"
 """Raised when the same file is to give other rows."""
@@ -97,7 +101,7 @@ def ingest_source(
         truth_path: Parquet with source, source_row (from 0), verdict (a, b, tie or null, in the file's order),
             planted and detail: what a made-up source knows by construction. It holds for every pair of the row, or
             for the one that a column `pair_number` names. A dead letter's truth has no pair id.
-        progress: called with rows done and rows in all (None where the file does not tell).
+        progress: called after every block.
 
     Raises:
         ConfigError: no layout fits, or a file is not there.
@@ -112,45 +116,91 @@ def ingest_source(
     if manifest is not None and manifest.inputs == inputs and lake.file_of(manifest).exists():
         return IngestReport.from_dict({**manifest.info["report"], "unchanged": True})
     version = f"{READER_VERSION}.{_label_settings(entry, seed)[:12]}"
+    delivery = Delivery(entry, seed, created_at, revision, version)
+    total = Portion()
+    layouts: dict[str, str] = {}
+    num_pairs = 0
     with lake.writer("pairs", partition, inputs=inputs) as writer:
-        source = SourcePass(
-            entry,
-            lambda rows: writer.write(from_rows(rows, "pairs")),
-            seed=seed,
-            created_at=created_at,
-            revision=revision,
-            version=version,
-        )
-        source.read(files, truth, progress)
-        before = lake.read("label_events", kind="source", batch=entry.name)
-        events = what_is_new(before, source.rows["label_events"], created_at)
-        recorded, num_makers = without_label_makers(source.rows["recorded_verdicts"], source.label_makers)
-        truths, num_contradicting = one_truth_each(source.rows["sample_truth"])
-        report = IngestReport(
-            source=entry.name,
-            revision=revision,
-            layouts=source.layouts,
-            counts=StageCounts(source.num_rows, source.num_rows_out, dict(sorted(source.dropped.items()))),
-            num_pairs=source.num_pairs,
-            problems=dict(sorted(source.problems.items())),
-            verdicts=dict(sorted(source.verdicts.items())),
-            recorded=dict(sorted(Counter(r["role"] for r in recorded).items())),
-            num_label_makers_left_out=num_makers,
-            num_planted_errors=source.num_planted,
-            num_contradicting_truths=num_contradicting,
-        )
-        info = {"counts": report.counts.as_dict()}
-        ledger = {"kind": "source", "batch": entry.name}
-        lake.append_events("label_events", from_rows(events, "label_events"), ledger, inputs=inputs, info=info)
-        narrow = {
-            "recorded_verdicts": recorded,
-            "sample_truth": truths,
-            "dead_letters": source.rows["dead_letters"],
-        }
-        for name, rows in narrow.items():
+        with SourceLedger(lake, entry.name, created_at, inputs=inputs) as ledger:
+            narrow: dict[str, list[pa.Table]] = {"recorded_verdicts": [], "sample_truth": [], "dead_letters": []}
+            for portion in _read(delivery, files, truth, layouts, progress):
+                writer.write(portion.tables["pairs"])
+                num_pairs += len(portion.tables["pairs"])
+                ledger.deliver(portion.tables["label_events"])
+                for name, tables in narrow.items():
+                    tables.append(portion.tables[name])
+                total.add(portion)
+            made = {name: pa.concat_tables(tables).to_pylist() if tables else [] for name, tables in narrow.items()}
+            recorded, num_makers = without_label_makers(made["recorded_verdicts"], total.label_makers)
+            truths, num_contradicting = one_truth_each(made["sample_truth"])
+            report = IngestReport(
+                source=entry.name,
+                revision=revision,
+                layouts=layouts,
+                counts=StageCounts(total.num_rows, total.num_rows_out, dict(sorted(total.dropped.items()))),
+                num_pairs=num_pairs,
+                problems=dict(sorted(total.problems.items())),
+                verdicts=dict(sorted(total.verdicts.items())),
+                recorded=dict(sorted(Counter(r["role"] for r in recorded).items())),
+                num_label_makers_left_out=num_makers,
+                num_planted_errors=total.num_planted,
+                num_contradicting_truths=num_contradicting,
+            )
+            info = {"counts": report.counts.as_dict()}
+            ledger.info |= info
+        finished = {"recorded_verdicts": recorded, "sample_truth": truths, "dead_letters": made["dead_letters"]}
+        for name, rows in finished.items():
             lake.publish(name, from_rows(rows, name), partition, inputs=inputs, info=info)
         writer.info |= {**info, "report": report.as_dict()}
     return report
+
+
+def _read(
+    delivery: Delivery,
+    files: Sequence[tuple[str, Path]],
+    truth: Truth,
+    layouts: dict[str, str],
+    progress: Progress | None,
+) -> Iterator[Portion]:
+    """Portions of a source's files, in order; rows are numbered on from file to file.
+
+    Args:
+        layouts: is filled with the layout of each file.
+    """
+    sizes = [path.stat().st_size for _, path in files]
+    shares: list[float] = []
+
+    def jobs() -> Iterator[dict[str, Any]]:
+        offset = num_before = 0
+        for number, (name, path) in enumerate(files):
+            blocks = read_blocks(path)
+            first = next(blocks, None)
+            layout = layout_of(delivery.entry, name, list(islice(rows_of(first), _RECOGNISE_ROWS)) if first else [])
+            layouts[name] = layout.name
+            end = 0
+            for block in chain([first] if first else [], blocks):
+                end = block.end
+                shares.append((sum(sizes[:number]) + block.share_read * sizes[number]) / max(1, sum(sizes)))
+                own = {n: truth[n] for n in range(offset + block.first, offset + block.end) if n in truth}
+                yield {
+                    "delivery": delivery,
+                    "file": name,
+                    "layout": layout,
+                    "block": block,
+                    "offset": offset,
+                    "num_before": num_before,
+                    "truth": own,
+                }
+                num_before += block.num_rows
+            offset += end
+
+    num_rows = 0
+    workers = num_workers() if sum(sizes) >= _PARALLEL_BYTES else 1
+    for number, portion in enumerate(map_in_order(take_block, jobs(), num_workers=workers)):
+        num_rows += portion.num_rows
+        if progress:
+            progress(num_rows, shares[number])
+        yield portion
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,17 @@ import pyarrow as pa
 NUM_SHOWN = 10
 
 
-def sample_rows(pairs: pa.Table, num_rows: int = NUM_SHOWN) -> list[dict]:
-    """Evenly spaced pairs of a table of contract `pairs`: id, last turn and both responses."""
-    if not len(pairs):
-        return []
-    positions = sorted({round(i * (len(pairs) - 1) / max(1, num_rows - 1)) for i in range(num_rows)})
-    rows = pairs.take(pa.array(positions)).to_pylist()
+def positions_to_show(num_rows: int, num_shown: int = NUM_SHOWN) -> list[int]:
+    """Evenly spaced positions, ascending.
+
+    >>> positions_to_show(100, 3), positions_to_show(2)
+    ([0, 50, 99], [0, 1])
+    """
+    return sorted({round(i * (num_rows - 1) / max(1, num_shown - 1)) for i in range(num_shown) if num_rows})
+
+
+def shown_pairs(rows: pa.Table) -> list[dict]:
+    """Rows of contract `pairs` as a person looks at them: id, last turn and both responses."""
     return [
         {
             "pair_id": row["pair_id"],
@@ -21,5 +26,5 @@ def sample_rows(pairs: pa.Table, num_rows: int = NUM_SHOWN) -> list[dict]:
             "response 2": row["response_2"],
             "problem": row["problem"],
         }
-        for row in rows
+        for row in rows.to_pylist()
     ]

@@ -5,14 +5,63 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
+from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
+from assets.contracts import from_rows
 from assets.identity import event_id
 from assets.label_events import label_event
+from assets.lake import Lake
+from assets.partition_writer import PartitionWriter
 
 Row = dict[str, Any]
+
+
+class SourceLedger:
+    """Takes a source's label events, a block after the other, and appends what is new when its block ends.
+
+    A source that was never read before is streamed. One that was is compared with what the ledger holds, which
+    takes memory for its events.
+    """
+
+    def __init__(self, lake: Lake, source: str, created_at: datetime, *, inputs: str) -> None:
+        self.info: dict[str, Any] = {}
+        """May be filled until the block ends; published with the manifest."""
+        self._lake, self._created_at, self._inputs = lake, created_at, inputs
+        self._partition = {"kind": "source", "batch": source}
+        self._before = lake.read("label_events", **self._partition)
+        self._delivered: list[pa.Table] = []
+        self._writer: PartitionWriter | None = None
+        self._num_rows = 0
+
+    def __enter__(self) -> SourceLedger:
+        if not len(self._before):
+            self._writer = self._lake.writer("label_events", self._partition, inputs=self._inputs)
+            self._writer.__enter__()
+        return self
+
+    def deliver(self, events: pa.Table) -> None:
+        """Take the events of a block."""
+        if self._writer is None:
+            self._delivered.append(events)
+            return
+        seq = pa.array(range(self._num_rows, self._num_rows + len(events)), pa.int64())
+        self._writer.write(events.set_column(events.schema.get_field_index("seq"), "seq", seq))
+        self._num_rows += len(events)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.info |= self.info
+            self._writer.__exit__(kind, error, trace)
+        elif kind is None:
+            delivered = [row for table in self._delivered for row in table.to_pylist()]
+            new = what_is_new(self._before, delivered, self._created_at)
+            rows = from_rows(new, "label_events")
+            self._lake.append_events("label_events", rows, self._partition, inputs=self._inputs, info=self.info)
 
 
 def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime) -> list[Row]:

@@ -5,7 +5,7 @@ import pytest
 
 from assets.errors import SynprefError
 from assets.raw_pairs import boundary
-from assets.raw_pairs.boundary import check_raw_pairs
+from assets.raw_pairs.boundary import check_raw_pairs, positions_to_check
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def failed(results):
 
 
 def test_good_rows_pass(pairs):
-    results = check_raw_pairs(pairs)
+    results = check_raw_pairs(pairs, len(pairs))
     assert failed(results) == []
     assert len(results) > 15
     assert all("6 of 6 rows" in r.observed and not r.detail for r in results)
@@ -54,28 +54,35 @@ def test_good_rows_pass(pairs):
     ],
 )
 def test_a_bad_value_fails_its_expectation(pairs, column, value, expected):
-    results = check_raw_pairs(broken(pairs, column, value))
+    rows = broken(pairs, column, value)
+    results = check_raw_pairs(rows, len(rows))
     assert failed(results) == [expected]
 
 
 def test_a_row_that_gives_a_pair_twice_is_found(pairs):
-    results = check_raw_pairs(pa.concat_tables([pairs, pairs.slice(0, 1)]))
+    rows = pa.concat_tables([pairs, pairs.slice(0, 1)])
+    results = check_raw_pairs(rows, len(rows))
     assert failed(results) == ["a row gives a pair once"]
 
 
 def test_a_source_of_mostly_empty_rows_is_found(bench, two_responses):
     bench.ingest([two_responses(0), *(two_responses(n) | {"response_a": ""} for n in range(1, 4))])
-    results = check_raw_pairs(bench.lake.read("pairs"))
+    rows = bench.lake.read("pairs")
+    results = check_raw_pairs(rows, len(rows))
     assert failed(results) == ["at least half of the rows make a pair"]
 
 
 def test_an_empty_source_is_found(pairs):
-    assert failed(check_raw_pairs(pairs.slice(0, 0))) == ["a source gives at least one pair"]
+    assert failed(check_raw_pairs(pairs.slice(0, 0), 0)) == ["a source gives at least one pair"]
 
 
-def test_a_large_source_is_sampled_and_says_so(pairs):
-    results = check_raw_pairs(pairs, max_rows=4)
-    assert all("4 of 6 rows" in r.observed for r in results)
+def test_a_large_source_is_sampled_and_says_so(bench, pairs):
+    (manifest,) = bench.lake.manifests("pairs")
+    positions = positions_to_check(len(pairs), max_rows=4, seed=1)
+    assert positions == positions_to_check(len(pairs), max_rows=4, seed=1)
+    rows = bench.lake.rows_at(manifest, positions)
+    assert rows.equals(bench.lake.read("pairs").take(positions))
+    assert all("4 of 6 rows" in r.observed for r in check_raw_pairs(rows, len(pairs)))
 
 
 def test_an_expectation_that_raises_is_not_a_failed_one(pairs, monkeypatch):
@@ -84,4 +91,4 @@ def test_an_expectation_that_raises_is_not_a_failed_one(pairs, monkeypatch):
     wrong = [("odd", gxe.ExpectColumnValuesToNotBeNull(column="no_such_column"))]
     monkeypatch.setattr(boundary, "_expectations", lambda: wrong)
     with pytest.raises(SynprefError, match="'odd' could not be evaluated"):
-        check_raw_pairs(pairs)
+        check_raw_pairs(pairs, len(pairs))

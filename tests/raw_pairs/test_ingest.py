@@ -17,6 +17,7 @@ from assets.errors import ConfigError, PartitionBusyError
 from assets.identity import identify_pair
 from assets.lake import Lake
 from assets.raw_pairs.ingest import check_source, ingest_source
+from assets.raw_pairs.parallel import num_workers
 from assets.settings import REPOSITORY
 
 CREATED_AT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -358,13 +359,34 @@ def test_two_ingestions_of_one_source_at_once_are_refused(bench, two_responses):
         bench.ingest([two_responses(0)])
 
 
+def test_several_processes_give_the_bytes_of_one(bench, two_responses, monkeypatch):
+    rows = [two_responses(n) for n in range(5000)]
+    rows[4000] = b"{"
+    bench.ingest(rows)
+    alone = {t: [m.content_hash for m in bench.lake.manifests(t)] for t in TABLES}
+    monkeypatch.setattr("assets.raw_pairs.ingest._PARALLEL_BYTES", 0)
+    monkeypatch.setenv("SYNPREF_WORKERS", "2")
+    together = Lake(bench.folder / "another lake")
+    entry = bench.entry(bench.write(rows, "s.jsonl"))
+    report = ingest_source(entry, together, seed=1, created_at=CREATED_AT)
+    assert report.counts.dropped == {"unreadable_row": 1}
+    assert {t: [m.content_hash for m in together.manifests(t)] for t in TABLES} == alone
+
+
+@pytest.mark.parametrize("given", ["0", "two", "-1"])
+def test_a_number_of_workers_that_is_none_is_named(monkeypatch, given):
+    monkeypatch.setenv("SYNPREF_WORKERS", given)
+    with pytest.raises(ConfigError, match="SYNPREF_WORKERS"):
+        num_workers()
+
+
 def test_progress_is_told(bench, two_responses):
     told = []
     path = bench.folder / "rows.parquet"
     pq.write_table(pa.Table.from_pylist([two_responses(n) for n in range(5000)]), path)
     entry = bench.entry(path)
     ingest_source(entry, bench.lake, seed=1, created_at=CREATED_AT, progress=lambda *at: told.append(at))
-    assert told[-1] == (5000, 5000)
+    assert told[-1] == (5000, 1.0)
     assert len(told) >= 3
     assert told == sorted(told)
 

@@ -1,6 +1,7 @@
 """Readers: rows in order, a bad row apart from the good ones, a file that cannot be read refused by name."""
 
 import gzip
+import hashlib
 import json
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.errors import SynprefError
-from assets.raw_pairs.readers import BATCH_ROWS, count_rows, read_rows
+from assets.raw_pairs.readers import BLOCK_ROWS, MAX_ROW_BYTES, read_blocks, read_rows
 
 
 @pytest.fixture
@@ -48,14 +49,39 @@ def test_an_unreadable_line_costs_itself(file, line, says):
     assert bad.hash() != good.hash()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"a" : {"b": [{"c": 1}, {"c":2}]}}',
+        b'{"a": "it says \\"b\\": 1, and \\"b\\":2"}',
+        b'{"n": 123456789012345678901234567890}',
+        b'{"n": 1e400, "m": NaN}',
+        b'{"s": "\\ud800 alone"}',
+    ],
+)
+def test_the_fast_parser_reads_what_the_exact_one_does(file, line):
+    (row,) = read_rows(file(line))
+    assert repr(row.value) == repr(json.loads(line))
+
+
+def test_a_line_too_long_is_passed_over_and_hashed(file, monkeypatch):
+    monkeypatch.setattr("assets.raw_pairs.readers.MAX_ROW_BYTES", 50)
+    long = b'{"text": "' + b"x" * 990 + b'"}'
+    good, bad, also_good = read_rows(file(b'{"n": 1}\n' + long + b'\n{"n": 2}\n'))
+    assert (good.value, also_good.value) == ({"n": 1}, {"n": 2})
+    assert "1003 bytes in one line" in bad.problem
+    assert bad.hash() == hashlib.blake2b(long + b"\n", digest_size=16).hexdigest()
+    assert MAX_ROW_BYTES > 1_000_000
+
+
 def test_parquet_rows_come_in_order_over_batches(tmp_path):
     path = tmp_path / "rows.parquet"
-    numbers = list(range(2 * BATCH_ROWS + 3))
+    numbers = list(range(2 * BLOCK_ROWS + 3))
     pq.write_table(pa.table({"n": numbers, "m": [[{"role": "user"}]] * len(numbers)}), path, row_group_size=500)
     rows = list(read_rows(path))
     assert [r.value["n"] for r in rows] == [r.number for r in rows] == numbers
     assert rows[0].value["m"] == [{"role": "user"}]
-    assert count_rows(path) == len(numbers)
+    assert [b.share_read for b in read_blocks(path)][-1] == 1
     assert rows[0].hash() != rows[1].hash()
 
 
