@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -14,15 +13,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assets.content_hash import ContentHash
 from assets.contracts import SCHEMA_VERSION, conform, contract_of
 from assets.durable_files import sha256_of, sync, write_atomically
 
 if TYPE_CHECKING:
     from assets.lake import Lake
 
-# Hashing re-chunks to this many rows, so that a table's hash does not depend on how it was batched.
-_HASH_ROWS = 16_384
-_ROW_GROUP = 16_384
+# Row groups have this many rows, so that a file does not depend on the batches it was written in.
+_ROW_GROUP = 8_192
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ class PartitionWriter:
         self._stack = contextlib.ExitStack()
         self._locked = locked
         self._num_rows = 0
-        self._hash = hashlib.blake2b(digest_size=16)
+        stable = [f for f in self._contract.schema if f.name not in self._contract.volatile]
+        self._hash = ContentHash(pa.schema(stable))
         self._pending: list[pa.Table] = []
         self._num_pending = 0
 
@@ -85,33 +85,21 @@ class PartitionWriter:
     def write(self, table: pa.Table) -> None:
         """Add rows; the table must conform to the contract."""
         table = conform(table, self.table, where=str(self._folder))
+        self._hash.update(table)
         self._pending.append(table)
         self._num_pending += len(table)
         self._num_rows += len(table)
-        if self._num_pending >= _HASH_ROWS:
-            self._flush(whole_blocks_only=True)
+        if self._num_pending >= _ROW_GROUP:
+            self._flush(whole_groups_only=True)
 
-    def _flush(self, *, whole_blocks_only: bool) -> None:
-        """Hash and write what is pending, in blocks of a fixed number of rows."""
-        if not self._pending:
-            return
-        rows = pa.concat_tables(self._pending).combine_chunks()
-        end = len(rows) - len(rows) % _HASH_ROWS if whole_blocks_only else len(rows)
-        for start in range(0, end, _HASH_ROWS):
-            block = rows.slice(start, min(_HASH_ROWS, end - start))
-            self._hash_block(block)
-            self._parquet.write_table(block, row_group_size=_ROW_GROUP)
+    def _flush(self, *, whole_groups_only: bool) -> None:
+        """Write what is pending, in groups of a fixed number of rows."""
+        rows = pa.concat_tables(self._pending) if self._pending else self._contract.schema.empty_table()
+        end = len(rows) - len(rows) % _ROW_GROUP if whole_groups_only else len(rows)
+        for start in range(0, end, _ROW_GROUP):
+            self._parquet.write_table(rows.slice(start, min(_ROW_GROUP, end - start)), row_group_size=_ROW_GROUP)
         rest = rows.slice(end)
         self._pending, self._num_pending = ([rest] if len(rest) else []), len(rest)
-
-    def _hash_block(self, block: pa.Table) -> None:
-        stable = block.drop_columns(list(self._contract.volatile)) if self._contract.volatile else block
-        # `take` copies, so that the bytes do not depend on offsets into a larger buffer.
-        stable = stable.take(pa.array(range(len(stable)), pa.int64())).combine_chunks()
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, stable.schema) as stream:
-            stream.write_table(stable)
-        self._hash.update(sink.getvalue())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -119,7 +107,7 @@ class PartitionWriter:
         with self._stack:
             try:
                 if kind is None:
-                    self._flush(whole_blocks_only=False)
+                    self._flush(whole_groups_only=False)
                 self._parquet.close()
                 if kind is None:
                     self._publish()

@@ -117,7 +117,7 @@ def test_events_delivered_twice_count_once_and_keep_their_sequence(lake):
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=5), max_size=5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_deliveries_add_each_event_once(tmp_path_factory, batches):
     lake = Lake(tmp_path_factory.mktemp("lake"))
     for batch in batches:
@@ -152,7 +152,7 @@ def test_one_partition_does_not_block_another(lake):
 
 
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_content_hash_does_not_depend_on_batches(tmp_path_factory, sizes):
     lake = Lake(tmp_path_factory.mktemp("lake"))
     whole = letters(*range(sum(sizes)))

@@ -177,7 +177,7 @@ def test_mcnemar_is_not_given_for_shares():
     assert compare_paired([0.5], [1.0], ["a"], seed=0).mcnemar_p is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(20, 60))
 def test_interval_holds_the_estimate_and_stays_in_range(seed, num_clusters):
     rng = np.random.default_rng(seed)

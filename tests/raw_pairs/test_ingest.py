@@ -113,7 +113,7 @@ ROWS = st.lists(
     ),
     max_size=6,
 )
-SLOW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(one=ROWS, two=ROWS)
