@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from glob import glob
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +95,7 @@ class SourceEntry(Settings):
 
     Attributes:
         name: partition key; a file's own source column goes to `meta`.
-        paths: files, in order. Absolute once loaded.
+        paths: files or shell patterns (`*`, `?`, `[...]`, `**`), in order. Absolute files, sorted by name, once loaded.
         hub: instead of paths, a data set of the hub.
         licence: as an SPDX name where there is one.
         label_origin: for rows that do not say it themselves; a row without either is a dead letter.
@@ -266,5 +267,6 @@ def _locate(entry: SourceEntry, catalogue: Path, workspace: Workspace | None) ->
             file = workspace.resolve(given)
         else:
             file = (catalogue.resolve().parent / Path(given).expanduser()).resolve()
-        found.append(str(file))
+        # A pattern that nothing matches stays as it is: `require_files` will say that it is not there.
+        found += sorted(glob(str(file), recursive=True)) or [str(file)]
     return tuple(found)

@@ -1,11 +1,13 @@
-"""Readers: the rows of JSONL and Parquet files as plain values, a bad row apart from the good ones.
+"""Readers: the rows of JSONL (plain, gzip or zstd) and Parquet files as plain values, a bad row apart from good ones.
 
 A file is read in blocks, which may be parsed elsewhere than where they are read; memory is bounded by a block.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -25,6 +27,9 @@ MAX_ROW_BYTES = 32_000_000
 """A longer line of JSONL is not parsed: it would take several times its length in memory."""
 _MAGIC = {b"PAR1": "parquet", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _KEY_END = re.compile(rb'"[ \t\r\n]*:')
+# Text seldom shrinks to a twentieth; a file that grows by more than this has been made to fill a disk.
+MAX_GROWTH = 300
+_GROWTH_FREE_BYTES = 64_000_000
 _LARGEST_EXACT = 2.0**53
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -57,11 +62,19 @@ class RawRow:
         return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
-def file_kind(path: Path) -> str:
-    """`parquet` or `jsonl`, told by the file's first bytes and, for text, by its suffix.
+@dataclass(frozen=True)
+class FileKind:
+    """What a file is: `parquet` or `jsonl`, and how JSONL is compressed (`gzip`, `zstd`), if it is."""
+
+    format: str
+    compression: str | None = None
+
+
+def file_kind(path: Path) -> FileKind:
+    """What a file is, told by its first bytes and, for text, by its suffix.
 
     Raises:
-        SynprefError: the file is missing, compressed, damaged or of another kind.
+        SynprefError: the file is missing, damaged or of another kind.
     """
     try:
         with path.open("rb") as file:
@@ -72,20 +85,24 @@ def file_kind(path: Path) -> str:
         ) from error
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
     if kind == "parquet":
-        return kind
+        return FileKind("parquet")
     if kind is not None:
-        raise SynprefError(f"A source's file is compressed with {kind}.", where=str(path), todo="unpack it first")
+        return FileKind("jsonl", kind)
     if path.suffix.lower() == ".parquet":
         raise SynprefError("A file named .parquet is not Parquet.", where=str(path), todo="fetch it again")
+    if path.suffix.lower() in (".gz", ".zst"):
+        raise SynprefError(f"A file named {path.suffix} is not compressed so.", where=str(path), todo="fetch it again")
     if path.suffix.lower() not in _JSONL_SUFFIXES:
         raise SynprefError(
-            f"Files ending in {path.suffix!r} cannot be read.", where=str(path), todo="use .jsonl or .parquet"
+            f"Files ending in {path.suffix!r} cannot be read.",
+            where=str(path),
+            todo="use .jsonl (plain, .gz or .zst) or .parquet",
         )
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
         raise SynprefError(
             "A JSON file holds one list instead of one object a line.", where=str(path), todo="write it as JSON lines"
         )
-    return "jsonl"
+    return FileKind("jsonl")
 
 
 @dataclass(frozen=True)
@@ -116,7 +133,8 @@ def read_blocks(path: Path) -> Iterator[Block]:
     Raises:
         SynprefError: the file as a whole cannot be read (see `file_kind`) or is damaged.
     """
-    yield from _parquet_blocks(path) if file_kind(path) == "parquet" else _jsonl_blocks(path)
+    kind = file_kind(path)
+    yield from _parquet_blocks(path) if kind.format == "parquet" else _jsonl_blocks(path, kind.compression)
 
 
 def rows_of(block: Block) -> Iterator[RawRow]:
@@ -175,12 +193,13 @@ def _parquet_blocks(path: Path) -> Iterator[Block]:
             number += len(batch)
 
 
-def _jsonl_blocks(path: Path) -> Iterator[Block]:
+def _jsonl_blocks(path: Path, compression: str | None) -> Iterator[Block]:
     size = max(1, path.stat().st_size)
     lines: list[bytes | RawRow] = []
     first = num_bytes = num_rows = 0
-    with path.open("rb") as file:
-        for line in _lines(file):
+    with path.open("rb") as file, contextlib.ExitStack() as stack:
+        unpacked = stack.enter_context(_unpacked(file, compression, path)) if compression else file
+        for line in _lines(unpacked):
             if not isinstance(line, RawRow):
                 if first == 0 and not lines:
                     line = line.removeprefix(b"\xef\xbb\xbf")
@@ -192,6 +211,43 @@ def _jsonl_blocks(path: Path) -> Iterator[Block]:
                 first, lines, num_bytes, num_rows = first + len(lines), [], 0, 0
     if lines:
         yield Block(first, tuple(lines), num_rows, 1.0)
+
+
+def _unpacked(file: BinaryIO, compression: str, path: Path) -> BinaryIO:
+    return io.BufferedReader(_Unpacking(file, compression, path), buffer_size=1 << 20)
+
+
+class _Unpacking(io.RawIOBase):
+    """A compressed file's text, as long as its growth is that of text."""
+
+    def __init__(self, file: BinaryIO, compression: str, path: Path) -> None:
+        self._file, self._path = file, path
+        self._stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), compression)
+        self._num_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise SynprefError(
+                f"A compressed file is damaged: {str(error)[:300]}.",
+                where=str(self._path),
+                kept="the source as it was published before, if it was",
+                todo="fetch the file again",
+            ) from error
+        self._num_bytes += len(data)
+        if self._num_bytes > max(_GROWTH_FREE_BYTES, MAX_GROWTH * self._file.tell()):
+            raise SynprefError(
+                f"A compressed file grows more than {MAX_GROWTH} times as it is unpacked.",
+                where=str(self._path),
+                kept="the source as it was published before, if it was",
+                todo="look at where it comes from; if it is meant so, unpack it first",
+            )
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | RawRow]:

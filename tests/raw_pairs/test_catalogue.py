@@ -27,6 +27,16 @@ def test_paths_lie_beside_the_catalogue(catalogue, tmp_path):
     assert (entry.layout, entry.max_rows, entry.label_origin) == ("auto", None, None)
 
 
+def test_a_pattern_stands_for_its_files_in_order_of_name(catalogue, tmp_path):
+    for name in ("b-1.jsonl", "b-0.jsonl", "other.txt"):
+        (tmp_path / name).write_text("{}")
+    (entry,) = load_catalogue(catalogue({"sources": [GOOD | {"paths": ["b-*.jsonl"]}]}))
+    assert entry.paths == (str(tmp_path / "b-0.jsonl"), str(tmp_path / "b-1.jsonl"))
+    (empty,) = load_catalogue(catalogue({"sources": [GOOD | {"paths": ["c-*.jsonl"]}]}))
+    with pytest.raises(ConfigError, match=r"c-\*\.jsonl"):
+        require_files([empty])
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [

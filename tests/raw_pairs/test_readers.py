@@ -98,8 +98,9 @@ def _parquet_bytes():
         ("rows.parquet", b'{"a": 1}', "not Parquet"),
         ("rows.parquet", _parquet_bytes()[:-20], "damaged"),
         ("rows.parquet", _parquet_bytes().replace(_parquet_bytes()[40:80], b"\0" * 40), "damaged"),
-        ("rows.jsonl", gzip.compress(b'{"a": 1}', mtime=0), "compressed with gzip"),
-        ("rows.jsonl", b"\x28\xb5\x2f\xfd rest", "compressed with zstd"),
+        ("rows.jsonl.gz", gzip.compress(b'{"a": 1}' * 99, mtime=0)[:-12], "damaged"),
+        ("rows.jsonl", b"\x28\xb5\x2f\xfd rest", "damaged"),
+        ("rows.jsonl.gz", b'{"a": 1}', "not compressed so"),
         ("rows.json", json.dumps([{"a": 1}]).encode(), "one list instead of one object a line"),
         ("rows.csv", b"a,b\n", "'.csv' cannot be read"),
     ],
@@ -109,6 +110,30 @@ def test_a_file_that_cannot_be_read_is_named(file, name, data, says):
     with pytest.raises(SynprefError, match=says) as caught:
         list(read_rows(path))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.jsonl", "rows.zst"])
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_compressed_rows_are_read_whatever_the_name(file, name, codec):
+    text = b"".join(b'{"n": %d}\n' % n for n in range(5000))
+    # Two members after each other, as appending to a compressed file leaves them.
+    half = text.index(b'{"n": 2500}')
+    packed = [pa.compress(part, codec=codec, asbytes=True) for part in (text[:half], text[half:])]
+    if codec == "gzip":
+        packed = [gzip.compress(part, mtime=0) for part in (text[:half], text[half:])]
+    rows = list(read_rows(file(b"".join(packed), name)))
+    assert [r.value["n"] for r in rows] == list(range(5000))
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_a_bomb_is_refused_before_it_fills_anything(file, codec):
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, codec) as stream:
+        for _ in range(100):
+            stream.write(b'{"a": "' + b" " * 1_000_000 + b'"}\n')
+    path = file(out.getvalue().to_pybytes(), "rows.jsonl.gz")
+    with pytest.raises(SynprefError, match="grows more than 300 times"):
+        list(read_rows(path))
 
 
 def test_a_missing_file_is_named(tmp_path):
