@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from glob import glob
 from pathlib import Path
 from typing import Any, Literal
 
@@ -268,5 +267,6 @@ def _locate(entry: SourceEntry, catalogue: Path, workspace: Workspace | None) ->
         else:
             file = (catalogue.resolve().parent / Path(given).expanduser()).resolve()
         # A pattern that nothing matches stays as it is: `require_files` will say that it is not there.
-        found += sorted(glob(str(file), recursive=True)) or [str(file)]
+        matching = [] if file.exists() else Path(file.anchor).glob(str(file.relative_to(file.anchor)))
+        found += sorted(map(str, matching)) or [str(file)]
     return tuple(found)
