@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING
+
+import psutil
 
 from assets.durable_files import write_atomically
 from assets.workspace import Workspace
@@ -24,7 +27,12 @@ concurrency:
     granularity: op
   runs:
     max_concurrent_runs: 2
+# A run that died holding a place in a pool gives it back.
+run_monitoring:
+  enabled: true
+  free_slots_after_run_end_seconds: 60
 """
+PROCESS_TAG = "synpref/process"
 
 
 def silence_telemetry() -> None:
@@ -52,6 +60,50 @@ def prepare_instance(workspace: Workspace) -> None:
     os.environ["DAGSTER_HOME"] = str(workspace.dagster_home)
     os.environ["SYNPREF_CONFIG"] = str(workspace.config_path)
     os.environ["SYNPREF_HOME"] = str(workspace.home)
+
+
+def process_tag() -> dict[str, str]:
+    """Tag of a run that this process executes itself: host, pid and when the process began."""
+    return {PROCESS_TAG: _process_name(psutil.Process())}
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> int:
+    """End the runs whose process is gone, so that the places they hold in pools are free again.
+
+    Dagster learns of a run's end from its process; one that was killed says nothing, and whoever waits for its place
+    in a pool would wait for ever. Only runs that carry `process_tag` of this host are judged.
+
+    Returns:
+        Runs that were ended.
+    """
+    import dagster as dg
+
+    unfinished = [s for s in dg.DagsterRunStatus if s.value in ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
+    ended = 0
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
+        name = run.tags.get(PROCESS_TAG)
+        if name is None or name in _living_processes(name):
+            continue
+        instance.report_run_failed(run, "The process that executed this run is gone: it was killed.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        ended += 1
+    return ended
+
+
+def _living_processes(name: str) -> set[str]:
+    """The process of that name if it lives, or lives on another host, of which nothing is known here."""
+    host, pid, _ = name.rsplit(":", 2)
+    if host != socket.gethostname():
+        return {name}
+    try:
+        return {_process_name(psutil.Process(int(pid)))}
+    except psutil.NoSuchProcess:
+        return set()
+
+
+def _process_name(process: psutil.Process) -> str:
+    # A pid is used again; together with the time its process began it is unique.
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.0f}"
 
 
 def open_instance(workspace: Workspace) -> dg.DagsterInstance:

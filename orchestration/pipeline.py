@@ -138,11 +138,12 @@ def run_pipeline(
     import dagster as dg
 
     from orchestration.definitions import build_definitions, sync_sources
-    from orchestration.instance import open_instance
+    from orchestration.instance import end_dead_runs, open_instance
     from orchestration.partitions import Partitions
 
     logging.getLogger("dagster").setLevel(logging.ERROR)
     instance = open_instance(workspace)
+    end_dead_runs(instance)
     sources = sync_sources(workspace, instance)
     partitions = Partitions.of(workspace.settings)
     steps = cut_at(
@@ -164,6 +165,8 @@ def run_pipeline(
 
 def _run_step(dg, definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step) -> bool:
     """Materialize one step; True when all it made was current already."""
+    from orchestration.instance import process_tag
+
     job = definitions.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance,
@@ -171,7 +174,7 @@ def _run_step(dg, definitions: dg.Definitions, instance: dg.DagsterInstance, ste
         partition_key=step.partition,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={"synpref/step": str(step)},
+        tags={"synpref/step": str(step), **process_tag()},
     )
     if not result.success:
         raise _step_error(step, result)
