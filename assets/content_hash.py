@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 _NULL, _VALUE = 0, 1
 
 
 class ContentHash:
-    """BLAKE2b-128 over the columns of a table, fed batch by batch; the same rows in the same order give the same hash.
+    """SHA-256, cut to 128 bits, over a table's columns, fed batch by batch; the same rows in order give the same hash.
 
     Each column has streams of its own (which values are there, how long they are, their bytes), so that no batch
     has to be copied or cut to a common size.
@@ -33,11 +37,11 @@ class ContentHash:
 
     def hexdigest(self) -> str:
         """32 hex digits."""
-        state = hashlib.blake2b(str(self._schema).encode(), digest_size=16)
+        state = hashlib.sha256(str(self._schema).encode())
         for stream in self._columns:
             for part in stream.digests():
                 state.update(part)
-        return state.hexdigest()
+        return state.hexdigest()[:32]
 
 
 class _Fixed:
@@ -131,11 +135,12 @@ def _stream_of(kind: pa.DataType) -> _Stream:
     raise TypeError(f"columns of type {kind} have no content hash")
 
 
-def _new() -> hashlib.blake2b:
-    return hashlib.blake2b(digest_size=16)
+def _new() -> Hash:
+    # Processors have instructions for SHA-256: a third of BLAKE2b's time.
+    return hashlib.sha256()
 
 
-def _without_nulls(array: pa.Array, valid: hashlib.blake2b) -> pa.Array:
+def _without_nulls(array: pa.Array, valid: Hash) -> pa.Array:
     """The values that are there; the stream `valid` is told which are not. What lies under a null is never hashed."""
     if not array.null_count:
         valid.update(bytes([_VALUE]) * len(array))
