@@ -234,7 +234,7 @@ def _parse(target: Path, *options: str) -> Manifest:
             where=str(PROJECT),
             todo="mend the file the message names",
         )
-    return result.result  # type: ignore[return-value]
+    return result.result
 
 
 def _project_changed() -> float:
