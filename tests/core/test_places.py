@@ -37,4 +37,4 @@ def test_a_home_that_can_be_written_is_made(tmp_path):
 )
 def test_placeholders_are_filled_in(monkeypatch, path, variable, expected):
     monkeypatch.setenv("SYNPREF_DATA", variable)
-    assert Workspace(SAMPLE, home=Path("/home-of-tests")).resolve(path) == expected
+    assert Workspace(SAMPLE, home=Path("/home-of-tests")).resolve(path) == expected.resolve()
