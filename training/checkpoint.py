@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from assets.durable_files import sha256_of, sync
 from assets.errors import SynprefError
 
 MANIFEST = "scorer.json"
@@ -39,26 +38,20 @@ def output_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in sorted(temporary.rglob("*")):
-            _sync(path)
-        _sync(temporary)
+            sync(path)
+        sync(temporary)
         if target.exists():
             target.rename(former)
         temporary.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
         shutil.rmtree(former, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_manifest(folder: Path, saved: dict, weights_file: str, temperature: float | None) -> str:
     """Write `scorer.json`; returns the weights' SHA-256."""
-    sha = file_sha256(folder / weights_file)
+    sha = sha256_of(folder / weights_file)
     manifest = {**saved, "weights_file": weights_file, "weights_sha256": sha, "temperature": temperature}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), "utf-8")
     return sha
@@ -84,7 +77,7 @@ def read_manifest(folder: Path) -> dict:
             raise SynprefError("There is no model in this folder.", where=str(folder), todo="train it first")
         return {"backbone": "pretrained", "max_tokens": None, "temperature": None}
     weights = folder / manifest["weights_file"]
-    if not weights.exists() or file_sha256(weights) != manifest["weights_sha256"]:
+    if not weights.exists() or sha256_of(weights) != manifest["weights_sha256"]:
         raise SynprefError(
             "A model's weights are missing or are not the ones that were written.",
             where=str(weights),
@@ -100,11 +93,3 @@ def _read_json(path: Path) -> dict | None:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise SynprefError(f"A model's file is damaged: {error}.", where=str(path), todo="train it again") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

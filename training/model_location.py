@@ -7,8 +7,8 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from assets.durable_files import sha256_of
 from assets.errors import ConfigError
-from training.checkpoint import file_sha256
 
 _PACKAGE = "package:"
 
@@ -41,7 +41,7 @@ class ModelLocation:
         folder = Path(self.name)
         names = [self.gguf_file] if self.gguf_file else _files(folder, ("*.safetensors", "*.json"))
         for name in names:
-            state.update(f"{name}:{file_sha256(folder / name)}\n".encode())
+            state.update(f"{name}:{sha256_of(folder / name)}\n".encode())
         return state.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 
 from assets.accounting import StageCounts
 from assets.contracts import from_rows
+from assets.durable_files import sha256_of
 from assets.errors import ConfigError
 from assets.identity import IDENTITY_VERSION, digest
 from assets.lake import Lake
@@ -242,12 +242,7 @@ def _locate(entry: SourceEntry) -> tuple[str, list[tuple[str, Path]]]:
         return found.commit, list(found.files)
     require_files([entry])
     paths = [Path(p) for p in entry.paths]
-    return digest("files", *map(_file_hash, paths)), [(path.name, path) for path in paths]
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest("files", *map(sha256_of, paths)), [(path.name, path) for path in paths]
 
 
 def _label_settings(entry: SourceEntry, seed: int) -> str:
@@ -258,7 +253,7 @@ def _label_settings(entry: SourceEntry, seed: int) -> str:
 
 def _fingerprint(entry: SourceEntry, revision: str, seed: int, truth_path: Path | None) -> str:
     settings = entry.model_dump_json(exclude={"paths", "hub"})
-    truth = _file_hash(truth_path) if truth_path is not None else ""
+    truth = sha256_of(truth_path) if truth_path is not None else ""
     return digest("ingest", READER_VERSION, IDENTITY_VERSION, revision, settings, str(seed), truth)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.errors import SynprefError
+from assets.raw_pairs.unpacking import unpacked
 
 BLOCK_ROWS = 2048
 _BLOCK_BYTES = 8_000_000
@@ -27,9 +27,6 @@ MAX_ROW_BYTES = 32_000_000
 """A longer line of JSONL is not parsed: it would take several times its length in memory."""
 _MAGIC = {b"PAR1": "parquet", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _KEY_END = re.compile(rb'"[ \t\r\n]*:')
-# Text seldom shrinks to a twentieth; a file that grows by more than this has been made to fill a disk.
-MAX_GROWTH = 300
-_GROWTH_FREE_BYTES = 64_000_000
 _LARGEST_EXACT = 2.0**53
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -198,8 +195,8 @@ def _jsonl_blocks(path: Path, compression: str | None) -> Iterator[Block]:
     lines: list[bytes | RawRow] = []
     first = num_bytes = num_rows = 0
     with path.open("rb") as file, contextlib.ExitStack() as stack:
-        unpacked = stack.enter_context(_unpacked(file, compression, path)) if compression else file
-        for line in _lines(unpacked):
+        text = stack.enter_context(unpacked(file, compression, path)) if compression else file
+        for line in _lines(text):
             if not isinstance(line, RawRow):
                 if first == 0 and not lines:
                     line = line.removeprefix(b"\xef\xbb\xbf")
@@ -211,43 +208,6 @@ def _jsonl_blocks(path: Path, compression: str | None) -> Iterator[Block]:
                 first, lines, num_bytes, num_rows = first + len(lines), [], 0, 0
     if lines:
         yield Block(first, tuple(lines), num_rows, 1.0)
-
-
-def _unpacked(file: BinaryIO, compression: str, path: Path) -> BinaryIO:
-    return io.BufferedReader(_Unpacking(file, compression, path), buffer_size=1 << 20)
-
-
-class _Unpacking(io.RawIOBase):
-    """A compressed file's text, as long as its growth is that of text."""
-
-    def __init__(self, file: BinaryIO, compression: str, path: Path) -> None:
-        self._file, self._path = file, path
-        self._stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), compression)
-        self._num_bytes = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            data = self._stream.read(len(buffer))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise SynprefError(
-                f"A compressed file is damaged: {str(error)[:300]}.",
-                where=str(self._path),
-                kept="the source as it was published before, if it was",
-                todo="fetch the file again",
-            ) from error
-        self._num_bytes += len(data)
-        if self._num_bytes > max(_GROWTH_FREE_BYTES, MAX_GROWTH * self._file.tell()):
-            raise SynprefError(
-                f"A compressed file grows more than {MAX_GROWTH} times as it is unpacked.",
-                where=str(self._path),
-                kept="the source as it was published before, if it was",
-                todo="look at where it comes from; if it is meant so, unpack it first",
-            )
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | RawRow]:

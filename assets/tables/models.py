@@ -4,6 +4,15 @@ import pyarrow as pa
 
 from assets.tables.contract import BOOL, FLOAT64, INT8, INT32, INT64, STRING, Contract
 
+_SCORES_OF_A_PAIR = (
+    ("pair_id", STRING),
+    ("model_version", STRING),
+    ("score_1", FLOAT64),
+    ("score_2", FLOAT64),
+    ("probability_1", FLOAT64),
+    ("num_truncated_tokens", INT64),
+)
+
 MODELS = (
     # One row: a trained reward model. `model` is its part, such as loop-round_1, best, gold, raw-tiny, final-tiny.
     Contract(
@@ -26,27 +35,13 @@ MODELS = (
     ),
     Contract(
         "gold_scores",
-        (
-            ("pair_id", STRING),
-            ("model_version", STRING),
-            ("score_1", FLOAT64),
-            ("score_2", FLOAT64),
-            ("probability_1", FLOAT64),
-            ("num_truncated_tokens", INT64),
-        ),
+        _SCORES_OF_A_PAIR,
         key=("pair_id", "model_version"),
         partition_by=("round",),
     ),
     Contract(
         "pair_scores",
-        (
-            ("pair_id", STRING),
-            ("model_version", STRING),
-            ("score_1", FLOAT64),
-            ("score_2", FLOAT64),
-            ("probability_1", FLOAT64),
-            ("num_truncated_tokens", INT64),
-        ),
+        _SCORES_OF_A_PAIR,
         key=("pair_id", "model_version"),
         # `model` is the model's part in stage 2: best or gold.
         partition_by=("model", "source"),
