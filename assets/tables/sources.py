@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from assets.tables.contract import BOOL, INT8, INT32, INT64, STRING, STRINGS, TURNS, Contract
+from assets.tables.contract import BOOL, FLOAT64, INT8, INT32, INT64, STRING, STRINGS, TURNS, Contract
 
 SOURCES = (
     Contract(
@@ -101,6 +101,54 @@ SOURCES = (
         ),
         key=("benchmark", "item_id"),
         partition_by=("benchmark",),
+    ),
+    # What near-duplicate search found: only pairs and prompts that have a near duplicate stand here.
+    Contract(
+        "pair_clusters",
+        (
+            ("pair_id", STRING),
+            # The lowest pair id of the cluster.
+            ("pair_cluster_id", STRING),
+            # Jaccard similarity of the shingles to the most similar other pair of the cluster.
+            ("similarity", FLOAT64),
+        ),
+        key=("pair_id",),
+    ),
+    Contract(
+        "prompt_clusters",
+        (
+            ("prompt_id", STRING),
+            # The lowest prompt id of the cluster.
+            ("prompt_cluster_id", STRING),
+            ("similarity", FLOAT64),
+        ),
+        key=("prompt_id",),
+    ),
+    Contract(
+        "contamination_hits",
+        (
+            ("pair_id", STRING),
+            ("prompt_id", STRING),
+            ("source", STRING),
+            ("source_row", INT64),
+            # Which text of the pair touches a benchmark: prompt, response_1 or response_2.
+            ("text", STRING),
+            ("benchmark", STRING),
+            # The first item of the benchmark that has the touched text; num_items have it.
+            ("item_id", STRING),
+            ("num_items", INT64),
+            # Which text of the item is touched: prompt or response.
+            ("benchmark_text", STRING),
+            # exact, NNgram such as 13gram, or paraphrase.
+            ("kind", STRING),
+            ("num_shared_ngrams", INT64),
+            # First shared n-gram as words; the beginning of the text where none is shared.
+            ("span", STRING),
+            # Cosine of the embeddings of both texts; null where none was computed.
+            ("similarity", FLOAT64),
+        ),
+        key=("pair_id", "source_row", "text", "benchmark", "item_id", "benchmark_text"),
+        partition_by=("source", "benchmark"),
     ),
     # --- written by dbt ---
     Contract(
