@@ -46,7 +46,13 @@ class SplitSettings(Settings):
 
 
 class DecontaminationSettings(Settings):
-    """13-gram contamination. Paper: one shared 13-gram with a first-turn benchmark prompt drops the pair."""
+    """13-gram contamination. Paper: one shared 13-gram with a first-turn benchmark prompt drops the pair.
+
+    `compare`: `last_turns` compares the last user turns of pool and benchmark; `all_texts` the whole conversation and
+    both responses of a pair with the conversation and the responses of every item, told apart in the hits.
+    """
+
+    compare: Literal["last_turns", "all_texts"] = "all_texts"
 
     ngram: Positive = 13
     # n-grams that occur in more benchmark prompts than this are boilerplate and count for nothing.

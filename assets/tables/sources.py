@@ -4,6 +4,12 @@ import pyarrow as pa
 
 from assets.tables.contract import BOOL, FLOAT64, INT8, INT32, INT64, STRING, STRINGS, TURNS, Contract
 
+NUM_BANDS = 18
+"""Bands of MinHashes of a sketch (assets.raw_pairs.overlap.minhash)."""
+
+# A column each, so that a band is read without the others.
+_BANDS = tuple((f"band_{number:02d}", pa.uint64()) for number in range(NUM_BANDS))
+
 SOURCES = (
     Contract(
         "pairs",
@@ -101,6 +107,20 @@ SOURCES = (
         ),
         key=("benchmark", "item_id"),
         partition_by=("benchmark",),
+    ),
+    Contract(
+        "pair_sketches",
+        # Of every pair that makes one; `position` is its row in the partition of `pairs`.
+        (("pair_id", STRING), ("position", INT64), *_BANDS),
+        key=("position",),
+        partition_by=("source",),
+    ),
+    Contract(
+        "prompt_sketches",
+        # Of the prompts of these pairs, one row or more each; `position` is the row of a pair that has it.
+        (("prompt_id", STRING), ("position", INT64), *_BANDS),
+        key=("position",),
+        partition_by=("source",),
     ),
     # What near-duplicate search found: only pairs and prompts that have a near duplicate stand here.
     Contract(

@@ -1,0 +1,181 @@
+"""Benchmark index: the n-grams of every configured benchmark's prompts and responses, boilerplate left out.
+
+Compared are words (see `words`), so case, white space and punctuation never hide an overlap. An n-gram in the texts
+of more than `max_benchmark_prompts` different prompts is boilerplate: an instruction that many items share says
+nothing about one of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from assets.raw_pairs.overlap.pair_texts import conversations, last_user_turns
+from assets.raw_pairs.overlap.words import TextColumn, ascii_keys_of, ngrams_of
+from assets.settings import DecontaminationSettings
+
+PROMPT, RESPONSE = "prompt", "response"
+_WORD = re.compile(r"[a-z0-9]+|[^\x00-\x7f]")
+
+
+@dataclass(frozen=True)
+class BenchmarkIndex:
+    """What the pool's texts are compared with.
+
+    Attributes:
+        texts: one row per benchmark, kind of text and distinct text: benchmark, benchmark_text (prompt or
+            response), item_id (the first item that has it), num_items, exact (a prompt's last user turn as exact
+            hits compare it; empty for a response).
+        ngram: n.
+        ngrams: uint64, ascending; an n-gram of several texts stands several times.
+        owners: int64, row of `texts` that each of them is from.
+        exact_keys: uint64, `words.ascii_keys_of` of each row's `exact`.
+        boilerplate: n-grams left out, as words, with the number of prompts that have them; the commonest first.
+    """
+
+    texts: pa.Table
+    ngram: int
+    ngrams: np.ndarray
+    owners: np.ndarray
+    exact_keys: np.ndarray
+    boilerplate: tuple[tuple[str, int], ...] = ()
+
+    def fingerprint(self, benchmark: str) -> str:
+        """Hash of all that decides a benchmark's hits; another benchmark changes it through boilerplate alone."""
+        mine = self._rows_of([benchmark])
+        inside = mine[self.owners]
+        state = hashlib.blake2b(f"{self.ngram}".encode(), digest_size=16)
+        state.update(self.ngrams[inside].tobytes())
+        # Rows are numbered within the benchmark, so that a benchmark before it moves nothing.
+        state.update((np.cumsum(mine)[self.owners[inside]] - 1).astype("<i8").tobytes())
+        for row in self.texts.filter(pa.array(mine)).to_pylist():
+            state.update(repr(sorted(row.items())).encode("utf-8", "surrogatepass"))
+        return state.hexdigest()
+
+    def only(self, benchmarks: Iterable[str]) -> BenchmarkIndex:
+        """The same index with the texts of some benchmarks alone."""
+        mine = self._rows_of(benchmarks)
+        inside = mine[self.owners]
+        numbers = np.cumsum(mine) - 1
+        return BenchmarkIndex(
+            texts=self.texts.filter(pa.array(mine)),
+            ngram=self.ngram,
+            ngrams=self.ngrams[inside],
+            owners=numbers[self.owners[inside]],
+            exact_keys=self.exact_keys[mine],
+            boilerplate=self.boilerplate,
+        )
+
+    def _rows_of(self, benchmarks: Iterable[str]) -> np.ndarray:
+        wanted = set(benchmarks)
+        return np.array([name in wanted for name in self.texts["benchmark"].to_pylist()], bool)
+
+
+def fold(text: str) -> str:
+    r"""A text as exact hits compare it: lower case, every run of white space one space.
+
+    >>> fold("  What is\n 2 + 2? ")
+    'what is 2 + 2?'
+    """
+    return " ".join(text.lower().split())
+
+
+def build_index(items: pa.Table, settings: DecontaminationSettings) -> BenchmarkIndex:
+    """Index the benchmarks.
+
+    Args:
+        items: of contract `benchmark_items`.
+        settings: `compare` says whether responses count and which turns of a prompt.
+    """
+    compared = conversations if settings.compare == "all_texts" else last_user_turns
+    rows: dict[tuple[str, str, str], dict] = {}
+    whole = compared(items["prompt"]).to_pylist()
+    asked = last_user_turns(items["prompt"]).to_pylist()
+    ids, benchmarks, responses = (items[name].to_pylist() for name in ("item_id", "benchmark", "responses"))
+    for number, (item, benchmark) in enumerate(zip(ids, benchmarks, strict=True)):
+        prompt = fold(asked[number])
+        texts = [(PROMPT, whole[number])]
+        if settings.compare == "all_texts":
+            texts += [(RESPONSE, text) for text in responses[number]]
+        for kind, text in texts:
+            key = (benchmark, kind, fold(text))
+            if not key[-1]:
+                continue
+            exact = prompt if kind == PROMPT else ""
+            row = rows.setdefault(
+                key, {"item_id": item, "text": text, "exact": exact, "prompts": set(), "items": set()}
+            )
+            row["items"].add(item)
+            row["prompts"].add(prompt)
+            if item < row["item_id"]:
+                row |= {"item_id": item, "text": text}
+    return _index(rows, settings)
+
+
+def _index(rows: dict[tuple[str, str, str], dict], settings: DecontaminationSettings) -> BenchmarkIndex:
+    keys = sorted(rows)
+    column = TextColumn(pa.array([rows[key]["text"] for key in keys], pa.string()))
+    ngrams, owners = ngrams_of(column, settings.ngram)
+    order = np.lexsort((owners, ngrams))
+    ngrams, owners = ngrams[order], owners[order]
+    # Once a text: how often an n-gram stands in it does not matter.
+    first = np.ones(len(ngrams), bool)
+    first[1:] = (ngrams[1:] != ngrams[:-1]) | (owners[1:] != owners[:-1])
+    ngrams, owners = ngrams[first], owners[first]
+    common, boilerplate = _boilerplate(ngrams, owners, keys, rows, settings)
+    telling = ~np.isin(ngrams, common)
+    # Exact hits compare the last user turn, whatever n-grams see of a prompt.
+    exact = [rows[key]["exact"] for key in keys]
+    exact_keys = ascii_keys_of(TextColumn(pa.array(exact, pa.string())))
+    texts = pa.table(
+        {
+            "benchmark": pa.array([benchmark for benchmark, _, _ in keys], pa.string()),
+            "benchmark_text": pa.array([kind for _, kind, _ in keys], pa.string()),
+            "item_id": pa.array([rows[key]["item_id"] for key in keys], pa.string()),
+            "num_items": pa.array([len(rows[key]["items"]) for key in keys], pa.int64()),
+            "exact": pa.array(exact, pa.string()),
+        }
+    )
+    return BenchmarkIndex(texts, settings.ngram, ngrams[telling], owners[telling], exact_keys, boilerplate)
+
+
+def _boilerplate(
+    ngrams: np.ndarray,
+    owners: np.ndarray,
+    keys: list[tuple[str, str, str]],
+    rows: dict[tuple[str, str, str], dict],
+    settings: DecontaminationSettings,
+) -> tuple[np.ndarray, tuple[tuple[str, int], ...]]:
+    """N-grams in the texts of too many prompts: their hashes, and their words with the number of prompts."""
+    starts = np.flatnonzero(np.r_[True, ngrams[1:] != ngrams[:-1]]) if len(ngrams) else np.zeros(0, np.int64)
+    ends = np.r_[starts[1:], len(ngrams)].astype(np.int64)
+    # Texts are at least as many as their prompts but where one text answers several prompts.
+    prompts_of = [rows[key]["prompts"] for key in keys]
+    weights = np.array([len(prompts) for prompts in prompts_of], np.int64)
+    sums = np.add.reduceat(weights[owners], starts) if len(starts) else starts
+    found = []
+    for group in np.flatnonzero(sums > settings.max_benchmark_prompts):
+        prompts = set().union(*(prompts_of[owner] for owner in owners[starts[group] : ends[group]]))
+        if len(prompts) > settings.max_benchmark_prompts:
+            found.append((ngrams[starts[group]], int(owners[starts[group]]), len(prompts)))
+    described = []
+    for value, owner, num_prompts in found:
+        hashes, _ = ngrams_of(TextColumn(pa.array([rows[keys[owner]]["text"]])), settings.ngram)
+        place = int(np.flatnonzero(hashes == value)[0])
+        described.append((" ".join(words_of(rows[keys[owner]]["text"])[place : place + settings.ngram]), num_prompts))
+    described.sort(key=lambda entry: (-entry[1], entry[0]))
+    return np.array([value for value, _, _ in found], np.uint64), tuple(described)
+
+
+def words_of(text: str) -> list[str]:
+    """Words of a text, as `words.hash_words` sees them.
+
+    >>> words_of("It's 5 o'clock, né?")
+    ['it', 's', '5', 'o', 'clock', 'n', 'é']
+    """
+    return _WORD.findall(text.lower())
