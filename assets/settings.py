@@ -59,6 +59,15 @@ class DecontaminationSettings(Settings):
     max_benchmark_prompts: Positive = 40
 
 
+class NearDuplicateSettings(Settings):
+    """Near duplicates: least Jaccard similarity of five-word shingles, of the prompts and of each response.
+
+    Below 0.65 the sketches that candidates come from miss more than a quarter.
+    """
+
+    threshold: Annotated[float, Field(ge=0.65, le=1)] = 0.8
+
+
 class PeopleSettings(Settings):
     """Who verifies: simulated people, votes recorded in the sources, or an inbox that real people fill.
 
@@ -217,6 +226,7 @@ class RunSettings(Settings):
     make_sample: bool = False
     benchmarks: tuple[BenchmarkSettings, ...]
     decontamination: DecontaminationSettings = DecontaminationSettings()
+    near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
     splits: SplitSettings = SplitSettings()
     people: PeopleSettings
     attributes: AttributeSettings = AttributeSettings()

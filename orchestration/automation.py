@@ -9,7 +9,7 @@ import dagster as dg
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.workspace import Workspace
 from orchestration.partitions import Partitions
-from orchestration.pipeline import ROUND
+from orchestration.pipeline import NEAR_DUPLICATES, OVERLAP, ROUND
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ def build_automation(workspace: Workspace, partitions: Partitions) -> Automation
     """Jobs, schedules and sensors of a configuration; schedules are off until someone switches them on."""
     ingest = dg.define_asset_job(
         "ingest_source",
-        selection=["raw_pairs"],
+        selection=["raw_pairs", *OVERLAP],
         partitions_def=partitions.sources,
-        description="Read one source; a backfill over all partitions reads them all.",
+        description="Read one source and compare its texts; a backfill over all partitions reads them all.",
     )
     refresh = dg.define_asset_job(
         "refresh_pool",
         selection=dg.AssetSelection.assets(
-            "benchmark_items", "prompt_splits", "candidate_pool"
+            "benchmark_items", *NEAR_DUPLICATES, "prompt_splits", "candidate_pool"
         ).required_multi_asset_neighbors(),
-        description="Splits, duplicates, conflicts, contamination and the candidate pool over all sources.",
+        description="Near duplicates, splits, duplicates, conflicts and the candidate pool over all sources.",
     )
     open_round = dg.define_asset_job(
         "run_round",

@@ -16,6 +16,7 @@ import assets.filtered_mixture.assets as filtered_mixture
 import assets.human_gold.assets as human_gold
 import assets.llm_annotated.assets as llm_annotated
 import assets.raw_pairs.assets as raw_pairs
+import assets.raw_pairs.overlap.assets as overlap
 import assets.reward_models.assets as reward_models
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.settings import REPOSITORY
@@ -24,7 +25,7 @@ from orchestration.automation import build_automation
 from orchestration.instance import silence_telemetry
 from orchestration.partitions import Partitions
 
-ROOMS = (raw_pairs, human_gold, llm_annotated, filtered_mixture, reward_models)
+ROOMS = (raw_pairs, overlap, human_gold, llm_annotated, filtered_mixture, reward_models)
 
 
 def build_definitions(workspace: Workspace, *, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

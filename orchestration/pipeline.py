@@ -34,7 +34,9 @@ class Step:
         return f"{self.name}[{self.partition}]" if self.partition else self.name
 
 
-POOL = ("contamination_hits", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
+OVERLAP = ("contamination_hits", "text_sketches")
+NEAR_DUPLICATES = ("pair_clusters", "prompt_clusters")
+POOL = ("exclusions", "conflicts", "candidate_pool", "pool_accounting")
 ROUND = (
     "retrieved_pairs",
     "annotation_tasks",
@@ -59,6 +61,8 @@ def plan(settings: RunSettings, sources: list[str], scored_models: list[str], be
     steps = [Step("built_in_sample", ("built_in_sample",))] if settings.make_sample else []
     steps.append(Step("benchmark_items", ("benchmark_items",)))
     steps += [Step("raw_pairs", ("raw_pairs",), s) for s in sources]
+    steps += [Step("overlap", OVERLAP, s) for s in sources]
+    steps.append(Step("near_duplicates", NEAR_DUPLICATES))
     steps += [Step("prompt_splits", ("prompt_splits",)), Step("candidate_pool", POOL)]
     steps += [Step("preference_attributes", ("preference_attributes",), s) for s in sources]
     for number, round_name in enumerate(settings.round_names):

@@ -127,7 +127,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             raise failure(error) from error
         return dg.MaterializeResult(metadata={"benchmarks": markdown_table(rows)})
 
-    @dg.asset(group_name=GROUP, deps=["raw_pairs"])
+    @dg.asset(group_name=GROUP, deps=["raw_pairs", "prompt_clusters"])
     def prompt_splits(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
         """Train, dev or holdout for every prompt: sticky, append-only, whole prompt clusters together."""
         lake = workspace.lake

@@ -64,9 +64,15 @@ def planted_and_found(lake: Lake, mixture: pa.Table) -> tuple[s.Planted, ...]:
     num_letters = len(lake.read("dead_letters", ["source"]))
     pool = lake.read("candidate_pool", ["pair_id", "source_verdict"])
     verdicts = dict(zip(pool["pair_id"].to_pylist(), pool["source_verdict"].to_pylist(), strict=True))
+    clusters = lake.read("pair_clusters", ["pair_id", "pair_cluster_id"])
+    cluster_of = dict(zip(clusters["pair_id"].to_pylist(), clusters["pair_cluster_id"].to_pylist(), strict=True))
+    num_of_cluster = Counter(cluster_of[pair] for pair in verdicts.keys() & cluster_of.keys())
 
     def under(*reasons: str) -> Callable[[dict], bool]:
         return lambda row: any(excluded[reason][row["pair_id"]] for reason in reasons)
+
+    def one_of_its_cluster_stays(row: dict) -> bool:
+        return row["pair_id"] in cluster_of and num_of_cluster[cluster_of[row["pair_id"]]] <= 1
 
     def not_taught_wrong(row: dict) -> bool:
         """The mixture does not hold the pair with the wrong response chosen."""
@@ -77,6 +83,7 @@ def planted_and_found(lake: Lake, mixture: pa.Table) -> tuple[s.Planted, ...]:
         "systematic_error": (not_taught_wrong, "not in the mixture with the wrong response chosen"),
         "crowd_error": (not_taught_wrong, "not in the mixture with the wrong response chosen"),
         "duplicate": (under("duplicate", "duplicate_role_swapped"), "excluded as a duplicate"),
+        "near_duplicate": (one_of_its_cluster_stays, "clustered, and at most one of the cluster in the pool"),
         "role_swap": (lambda row: row["pair_id"] in conflicts, "recorded as a label conflict"),
         "contradiction": (lambda row: row["pair_id"] in conflicts, "recorded as a label conflict"),
         "empty_text": (under("empty_prompt", "empty_response"), "excluded as empty"),

@@ -1,4 +1,4 @@
-"""Only the glue knows Dagster: `assets/*/assets.py` and `orchestration/`."""
+"""Only the glue knows Dagster: the `assets.py` of each room and `orchestration/`."""
 
 import ast
 from pathlib import Path
@@ -21,7 +21,7 @@ def imported_modules(source: str) -> set[str]:
 
 def is_glue(path: Path) -> bool:
     parts = path.relative_to(REPOSITORY).parts
-    return parts[0] == "orchestration" or (parts[0] == "assets" and len(parts) == 3 and parts[2] == "assets.py")
+    return parts[0] == "orchestration" or (parts[0] == "assets" and len(parts) > 2 and parts[-1] == "assets.py")
 
 
 def imports_dagster(source: str) -> bool:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.identity import Turn, identify_pair, prompt_cluster_key, response_hash
+from assets.raw_pairs.overlap.benchmark_index import words_of
 from assets.raw_pairs.sample.drawing import CATEGORIES, HARD, LEARNABLE
 from assets.raw_pairs.sample.generate import NUM_BENCHMARK_ITEMS, SampleSummary, generate_sample
 from assets.raw_pairs.sample.overlap import all_ngrams, ngrams
@@ -136,7 +137,7 @@ def test_systematic_errors_are_a_quarter_and_follow_two_habits(pairs: list[dict]
 def test_labels_are_right_unless_an_error_is_planted(pairs: list[dict]) -> None:
     for pair in pairs:
         kind = pair["planted"]
-        if kind in ("none", "duplicate", "tie", "contamination"):
+        if kind in ("none", "duplicate", "near_duplicate", "tie", "contamination"):
             assert pair["label"] == pair["verdict"], pair
         elif kind in ("role_swap", "contradiction") or kind.endswith("_error"):
             assert {pair["label"], pair["verdict"]} == {"a", "b"}, pair
@@ -161,7 +162,8 @@ def test_repeated_pairs_are_the_pairs_they_repeat(pairs: list[dict]) -> None:
 
 
 def test_no_pair_repeats_unless_planted(pairs: list[dict]) -> None:
-    plain = [p for p in pairs if p["planted"] not in ("duplicate", "role_swap", "contradiction", "empty_text")]
+    again = ("duplicate", "near_duplicate", "role_swap", "contradiction", "empty_text")
+    plain = [p for p in pairs if p["planted"] not in again]
     ids = Counter(p["ids"].pair_id for p in plain if not p["ids"].equal)
     assert not [pair for pair, n in ids.items() if n > 1]
 
@@ -201,10 +203,20 @@ def test_the_benchmark_is_truly_labelled_and_of_the_stated_size(benchmark: list[
     assert len(keys) == len(benchmark)
 
 
+def test_a_near_duplicate_is_another_pair_of_nearly_the_same_words(pairs: list[dict]) -> None:
+    by_place = {f"{p['source']} row {p['source_row']}": p for p in pairs}
+    near = [p for p in pairs if p["planted"] == "near_duplicate"]
+    assert {p["detail"].split(", ")[1] for p in near} == {"case and punctuation", "and a word more"}
+    for pair in near:
+        original = by_place[pair["detail"].split(", ")[0].removeprefix("of ")]
+        assert pair["ids"].pair_id != original["ids"].pair_id
+        assert words_of(last_turn(pair)) == words_of(last_turn(original))
+
+
 def test_different_prompts_stay_different_when_folded(pairs: list[dict]) -> None:
     prompts = defaultdict(set)
     for pair in pairs:
-        if pair["planted"] not in ("empty_text", "duplicate"):
+        if pair["planted"] not in ("empty_text", "duplicate", "near_duplicate"):
             prompts[prompt_cluster_key(pair["turns"])].add(last_turn(pair))
     assert all(len(texts) == 1 for texts in prompts.values())
     assert len(prompts) > 2_500

@@ -25,23 +25,27 @@ _SHIFTS = _draw.integers(0, 1 << 32, NUM_HASHES, dtype=np.uint32)
 _LARGEST = np.uint32(0xFFFFFFFF)
 
 
-def sketch(*texts: tuple[pa.Array, int]) -> np.ndarray:
-    """Band hashes of rows of texts.
+def min_hashes(*texts: tuple[pa.Array, int]) -> np.ndarray:
+    """MinHashes of rows of texts.
 
     Args:
         texts: columns of strings, each with a tag. A row is the union of the shingles of its texts; equal words in
             columns of different tags make different shingles.
 
     Returns:
-        uint64 [rows, NUM_BANDS]. Rows that are equal in a band were equal in all its MinHashes.
+        uint32 [rows, NUM_HASHES]. Those of a union are the lower ones, number by number.
     """
-    num_rows = len(texts[0][0])
-    hashes = np.full((num_rows, NUM_HASHES), _LARGEST, np.uint32)
+    hashes = np.full((len(texts[0][0]), NUM_HASHES), _LARGEST, np.uint32)
     for column, tag in texts:
         text = TextColumn(column)
         room = max(1, text.max_words)
         _add_min_hashes(text.data, text.starts, text.ends, room, np.uint64(tag), _FACTORS, _SHIFTS, hashes)
-    bands = np.empty((num_rows, NUM_BANDS), np.uint64)
+    return hashes
+
+
+def bands_of(hashes: np.ndarray) -> np.ndarray:
+    """Band hashes, uint64 [rows, NUM_BANDS]: rows equal in a band were equal in all its MinHashes."""
+    bands = np.empty((len(hashes), NUM_BANDS), np.uint64)
     _hash_bands(hashes, ROWS_PER_BAND, bands)
     return bands
 
@@ -102,8 +106,8 @@ def _add_min_hashes(data, starts, ends, room, tag, factors, shifts, hashes):
             value = np.uint32(mixed(ngrams[place] + tag) >> np.uint64(32))
             for number in range(len(factors)):
                 hashed = np.uint32(value * factors[number] + shifts[number])
-                if hashed < lowest[number]:
-                    lowest[number] = hashed
+                # Stored whether lower or not: a store that depends keeps the loop from eight numbers at a time.
+                lowest[number] = min(lowest[number], hashed)
 
 
 @native

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from assets.contracts import contract_of
 from assets.lake import Lake
 from assets.partition_writer import Manifest
-from assets.raw_pairs.overlap.minhash import NUM_BANDS, sketch
+from assets.raw_pairs.overlap.minhash import NUM_BANDS, bands_of, min_hashes
 from assets.raw_pairs.overlap.pair_texts import conversations
 from assets.raw_pairs.overlap.row_groups import Progress, map_row_groups
 
@@ -57,13 +57,14 @@ def _sketch_rows(rows: pa.Table, first: int) -> tuple[pa.Table, pa.Table, Counte
     positions = pa.array(np.arange(first, first + len(rows)), pa.int64())
     problems = Counter(problem for problem in rows["problem"].to_pylist() if problem)
     rows = rows.append_column("position", positions).filter(pc.is_null(rows["problem"])).combine_chunks()
-    prompts = conversations(rows["prompt"])
-    pair_bands = sketch(
-        (prompts, _PROMPT_TAG), (rows["response_1"], _RESPONSE_TAG), (rows["response_2"], _RESPONSE_TAG)
+    # Many pairs share a prompt: its shingles are hashed once.
+    _, distinct, prompt_of = np.unique(
+        rows["prompt_id"].to_numpy(zero_copy_only=False).astype("U32"), return_index=True, return_inverse=True
     )
-    _, distinct = np.unique(rows["prompt_id"].to_numpy(zero_copy_only=False).astype("U32"), return_index=True)
-    distinct.sort()
-    prompt_bands = sketch((prompts.take(pa.array(distinct)), _PROMPT_TAG))
+    prompts = min_hashes((conversations(rows["prompt"]).take(pa.array(distinct)), _PROMPT_TAG))
+    responses = min_hashes((rows["response_1"], _RESPONSE_TAG), (rows["response_2"], _RESPONSE_TAG))
+    pair_bands = bands_of(np.minimum(prompts[prompt_of], responses))
+    prompt_bands = bands_of(prompts)
     return (
         _table("pair_sketches", rows["pair_id"], rows["position"], pair_bands),
         _table("prompt_sketches", rows["prompt_id"].take(distinct), rows["position"].take(distinct), prompt_bands),

@@ -160,6 +160,9 @@ def source_rows(
     for number in range(num("duplicate")):
         across = bool(plan.borrows_from) and number % 2 == 1
         rows.append(planting.duplicate(rng, next(lent if across else taken)))
+    for number in range(num("near_duplicate")):
+        across = bool(plan.borrows_from) and number % 2 == 1
+        rows.append(planting.near_duplicate(rng, next(lent if across else taken)))
     while sum(isinstance(row, SampleRow) and row.planted == "tie" for row in rows) < num("tie"):
         tied = planting.tie(question())
         rows += [tied] if tied is not None else []

@@ -28,6 +28,18 @@ def duplicate(rng: Random, original: SampleRow) -> SampleRow:
     return swapped(copy) if rng.random() < 0.5 else copy
 
 
+def near_duplicate(rng: Random, original: SampleRow) -> SampleRow:
+    """The same pair but for case and punctuation, every second time with a word more in a response of ten or more."""
+    (role, text) = original.turns[-1]
+    turns = (*original.turns[:-1], (role, text.replace(".", " !").replace("?", " ??").upper()))
+    copy = replace(original, turns=turns, planted="near_duplicate", detail="case and punctuation", original=original)
+    longer = "first" if len(original.first.split()) > len(original.second.split()) else "second"
+    response = getattr(original, longer)
+    if len(response.split()) >= 10 and rng.random() < 0.5:
+        copy = replace(copy, detail="and a word more", **{longer: f"{response} Indeed."})
+    return swapped(copy) if rng.random() < 0.5 else copy
+
+
 def role_swap(rng: Random, original: SampleRow) -> SampleRow:
     """The same pair with the label on the other side, within a source."""
     return _opposed(rng, original, "role_swap")

@@ -39,6 +39,7 @@ SOURCES: tuple[SourcePlan, ...] = (
         randomly_wrong(0.20, "crowd_error", "one crowd vote"),
         {
             "duplicate": 30,
+            "near_duplicate": 20,
             "role_swap": 20,
             "tie": 50,
             "empty_text": 10,
@@ -52,7 +53,14 @@ SOURCES: tuple[SourcePlan, ...] = (
         "chosen_rejected_text",
         500,
         randomly_wrong(0.03, "uniform_error", "slip"),
-        {"duplicate": 15, "empty_text": 6, "equal_responses": 2, "contamination": 15, "unreadable": 4},
+        {
+            "duplicate": 15,
+            "near_duplicate": 10,
+            "empty_text": 6,
+            "equal_responses": 2,
+            "contamination": 15,
+            "unreadable": 4,
+        },
     ),
     SourcePlan(
         "sample_uniform",
@@ -61,6 +69,7 @@ SOURCES: tuple[SourcePlan, ...] = (
         randomly_wrong(0.25, "uniform_error", "random"),
         {
             "duplicate": 40,
+            "near_duplicate": 20,
             "role_swap": 25,
             "contradiction": 30,
             "empty_text": 12,
@@ -78,6 +87,7 @@ SOURCES: tuple[SourcePlan, ...] = (
         systematically_wrong,
         {
             "duplicate": 30,
+            "near_duplicate": 20,
             "contradiction": 25,
             "tie": 40,
             "empty_text": 10,

@@ -13,7 +13,7 @@ from assets.contracts import from_rows
 from assets.identity import identify_pair
 from assets.lake import Lake
 from assets.raw_pairs.overlap.benchmark_index import words_of
-from assets.raw_pairs.overlap.minhash import NUM_BANDS, SHINGLE_WORDS, jaccard, shingles, sketch
+from assets.raw_pairs.overlap.minhash import NUM_BANDS, SHINGLE_WORDS, bands_of, jaccard, min_hashes, shingles
 from assets.raw_pairs.overlap.near_duplicates import PAIRS, PROMPTS, find_clusters
 from assets.raw_pairs.overlap.sketches import sketch_source
 
@@ -41,6 +41,10 @@ def shingle_set(text):
 def similarity(one, other):
     first, second = shingle_set(one), shingle_set(other)
     return len(first & second) / len(first | second)
+
+
+def sketch(*texts):
+    return bands_of(min_hashes(*texts))
 
 
 class Pool:
