@@ -25,9 +25,9 @@ def build_automation(workspace: Workspace, partitions: Partitions) -> Automation
     """Jobs, schedules and sensors of a configuration; schedules are off until someone switches them on."""
     ingest = dg.define_asset_job(
         "ingest_source",
-        selection=["raw_pairs"],
+        selection=["raw_pairs", "quality_signals"],
         partitions_def=partitions.sources,
-        description="Read one source; a backfill over all partitions reads them all.",
+        description="Read one source and measure its quality signals; a backfill over all partitions reads them all.",
     )
     refresh = dg.define_asset_job(
         "refresh_pool",

@@ -54,11 +54,12 @@ def plan(settings: RunSettings, sources: list[str], scored_models: list[str], be
     >>> from assets.settings import REPOSITORY, load_settings
     >>> steps = plan(load_settings(REPOSITORY / "configs/sample.yaml"), ["a"], ["final-tiny"], ["gold_holdout"])
     >>> [str(s) for s in steps][:5]
-    ['built_in_sample', 'benchmark_items', 'raw_pairs[a]', 'prompt_splits', 'candidate_pool']
+    ['built_in_sample', 'benchmark_items', 'raw_pairs[a]', 'quality_signals[a]', 'prompt_splits']
     """
     steps = [Step("built_in_sample", ("built_in_sample",))] if settings.make_sample else []
     steps.append(Step("benchmark_items", ("benchmark_items",)))
     steps += [Step("raw_pairs", ("raw_pairs",), s) for s in sources]
+    steps += [Step("quality_signals", ("quality_signals",), s) for s in sources]
     steps += [Step("prompt_splits", ("prompt_splits",)), Step("candidate_pool", POOL)]
     steps += [Step("preference_attributes", ("preference_attributes",), s) for s in sources]
     for number, round_name in enumerate(settings.round_names):

@@ -12,6 +12,8 @@ from assets.errors import SynprefError
 from assets.raw_pairs.boundary import check_raw_pairs, positions_to_check
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.raw_pairs.ingest import ingest_source
+from assets.raw_pairs.quality_signals import SIGNALS_VERSION, measure_source
+from assets.raw_pairs.quality_summary import summarise
 from assets.raw_pairs.showing import positions_to_show, shown_pairs
 from assets.raw_pairs.splits import assign_splits, prompts_of
 from assets.settings import RunSettings
@@ -113,6 +115,41 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             ]
         )
 
+    @dg.asset(group_name=GROUP, partitions_def=partitions.sources, deps=["raw_pairs"])
+    def quality_signals(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.MaterializeResult:
+        """Language, repetition, refusals, Markdown, encoding damage, secrets and PII of a source; drops nothing."""
+        source, lake = context.partition_key, workspace.lake
+        try:
+            pairs = lake.require("pairs", source=source, todo="materialise raw_pairs for this source first")
+            texts_only = settings.quality.model_dump_json(exclude={"thresholds"})
+            signals_inputs = fingerprint(settings, [], pairs, texts_only, code_version=SIGNALS_VERSION)
+            inputs = fingerprint(settings, ["quality"], pairs, code_version=SIGNALS_VERSION)
+            manifest = done = current(lake, "quality_signals", {"source": source}, inputs)
+            if manifest is None:
+                with progress_bar(f"{source} signals") as progress:
+                    manifest = measure_source(
+                        lake,
+                        pairs[0],
+                        settings.quality,
+                        inputs=inputs,
+                        signals_inputs=signals_inputs,
+                        progress=progress,
+                    )
+        except SynprefError as error:
+            raise failure(error) from error
+        summary = summarise(lake.read("quality_signals", source=source))
+        return published(
+            manifest,
+            unchanged=done is not None,
+            flagged=markdown_table([{"flag": f, "pairs": n} for f, n in summary.flagged.items()]),
+            languages=plot(plots.bar_chart(summary.languages, title="Language of prompts and responses", unit="texts")),
+            pairs_with=markdown_table(summary.found),
+            responses=markdown_table(summary.measured),
+            responses_in_two_languages=summary.num_mixed_languages,
+        )
+
     @dg.asset(group_name=GROUP, deps=["built_in_sample"] if settings.make_sample else [])
     def benchmark_items(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
         """Items of every configured benchmark: what is decontaminated against, and what models are measured on."""
@@ -155,4 +192,4 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         publications=lambda *_: [Publication(t) for t in ("exclusions", "conflicts", "candidate_pool")],
     )
     sample = [built_in_sample] if settings.make_sample else []
-    return [*sample, raw_pairs, benchmark_items, prompt_splits, pool]
+    return [*sample, raw_pairs, quality_signals, benchmark_items, prompt_splits, pool]
