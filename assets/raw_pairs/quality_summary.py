@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from assets.raw_pairs.languages import detect_languages
 from assets.raw_pairs.quality_flags import FLAGS
+from assets.raw_pairs.quality_signals import prompt_texts
+from assets.settings import QualitySettings
 
 NUM_LANGUAGES = 12
 
@@ -45,24 +48,38 @@ class QualitySummary:
 
 def summarise(signals: pa.Table) -> QualitySummary:
     """Summary of a table of contract `quality_signals`."""
-    spoken: Counter[str] = Counter()
-    for text in ("prompt", "1", "2"):
-        for entry in signals[f"language_{text}"].value_counts().to_pylist():
-            spoken[entry["values"]] += entry["counts"]
-    ranked = sorted(spoken.items(), key=lambda item: (-item[1], item[0]))
-    languages = dict(ranked[:NUM_LANGUAGES])
-    if len(ranked) > NUM_LANGUAGES:
-        languages["others"] = sum(count for _, count in ranked[NUM_LANGUAGES:])
     first, second = (np.array(signals[f"language_{side}"].to_pylist(), dtype=object) for side in ("1", "2"))
     mixed = int(np.sum((first != second) & (first != "unknown") & (second != "unknown")))
     flags = Counter(flag for row in signals["flags"].to_pylist() for flag in row)
     return QualitySummary(
-        languages=languages,
+        languages=_ranked([signals[f"language_{text}"] for text in ("prompt", "1", "2")]),
         found=[_found(name, holds, len(signals)) for name, holds in _holds(signals).items()],
         measured=[_measured(name, column, signals) for name, column in _RATES],
         flagged={name: flags[name] for name in FLAGS if flags[name]},
         num_mixed_languages=mixed,
     )
+
+
+def num_prompts_by_language(rows: pa.Table, settings: QualitySettings) -> dict[str, int]:
+    """Rows by language of their prompt's last turn, most frequent first; beyond twelve, `others`.
+
+    Args:
+        rows: of contract `pairs`, few enough to be held at once.
+    """
+    _, last_turns = prompt_texts(rows["prompt"].combine_chunks())
+    return _ranked([detect_languages(last_turns, settings.language_chars)[0]])
+
+
+def _ranked(columns: list[pa.Array]) -> dict[str, int]:
+    spoken: Counter[str] = Counter()
+    for column in columns:
+        for entry in column.value_counts().to_pylist():
+            spoken[entry["values"]] += entry["counts"]
+    ranked = sorted(spoken.items(), key=lambda item: (-item[1], item[0]))
+    languages = dict(ranked[:NUM_LANGUAGES])
+    if len(ranked) > NUM_LANGUAGES:
+        languages["others"] = sum(count for _, count in ranked[NUM_LANGUAGES:])
+    return languages
 
 
 def _holds(signals: pa.Table) -> dict[str, np.ndarray]:
