@@ -68,6 +68,44 @@ class NearDuplicateSettings(Settings):
     threshold: Annotated[float, Field(ge=0.65, le=1)] = 0.8
 
 
+class QualityThresholds(Settings):
+    """What a pair may show before it is flagged; unset, which is the default, flags nothing.
+
+    A threshold on responses is broken when either of the two breaks it. Gopher's own values (Rae et al. 2021), for
+    web documents, stand in brackets.
+    """
+
+    # Languages that prompt and responses may be in, as ISO codes; empty means any. `unknown` is never flagged.
+    languages: tuple[str, ...] = ()
+    min_words_response: Count | None = None  # [50]
+    max_words_response: Count | None = None  # [100,000]
+    max_duplicate_line_rate: Share | None = None  # [0.20]
+    max_top_3gram_rate: Share | None = None  # [0.18]
+    max_duplicate_5gram_rate: Share | None = None  # [0.15]
+    # Which refusals are flagged: none, those of a pair with at least one, or of a pair where both refuse.
+    refusals: Literal["none", "either", "both"] = "none"
+    max_markdown_density: Annotated[float, Field(ge=0)] | None = None
+    max_encoding_faults: Count | None = None
+    max_secrets: Count | None = None
+    max_pii: Count | None = None
+    max_presidio_entities: Count | None = None
+    max_toxicity: Share | None = None
+
+
+class QualitySettings(Settings):
+    """Quality signals of raw pairs: measured for every pair, dropping none of them."""
+
+    # Characters of a text's beginning that its language is told from; more costs time and tells little.
+    language_chars: Positive = 500
+    # Microsoft Presidio beside the patterns (extra `pii`): a spaCy model that is installed, such as `en_core_web_lg`.
+    presidio_model: str = ""
+    # A Hugging Face id or folder of a text classifier (transformers, safetensors), and the label that counts.
+    toxicity_model: str = ""
+    toxicity_revision: str = ""
+    toxicity_label: str = "toxic"
+    thresholds: QualityThresholds = QualityThresholds()
+
+
 class PeopleSettings(Settings):
     """Who verifies: simulated people, votes recorded in the sources, or an inbox that real people fill.
 
@@ -227,6 +265,7 @@ class RunSettings(Settings):
     benchmarks: tuple[BenchmarkSettings, ...]
     decontamination: DecontaminationSettings = DecontaminationSettings()
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
+    quality: QualitySettings = QualitySettings()
     splits: SplitSettings = SplitSettings()
     people: PeopleSettings
     attributes: AttributeSettings = AttributeSettings()

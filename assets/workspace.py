@@ -38,6 +38,7 @@ class Workspace:
         self.dagster_home = self.home / "dagster" / name
         self.models = self.home / "models" / name
         self.reports = self.home / "reports"
+        self.data_docs = self.home / "data_docs" / name
         self.inbox = self.home / "inbox" / name
         self.mlflow_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
         self.mlflow_artifacts = self.home / "mlartifacts"

@@ -9,7 +9,7 @@ import dagster as dg
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.workspace import Workspace
 from orchestration.partitions import Partitions
-from orchestration.pipeline import NEAR_DUPLICATES, OVERLAP, ROUND
+from orchestration.pipeline import NEAR_DUPLICATES, ROUND, TEXTS
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ def build_automation(workspace: Workspace, partitions: Partitions) -> Automation
     """Jobs, schedules and sensors of a configuration; schedules are off until someone switches them on."""
     ingest = dg.define_asset_job(
         "ingest_source",
-        selection=["raw_pairs", *OVERLAP],
+        selection=["raw_pairs", *TEXTS],
         partitions_def=partitions.sources,
-        description="Read one source and compare its texts; a backfill over all partitions reads them all.",
+        description="Read one source, measure and compare its texts; a backfill over all partitions takes them all.",
     )
     refresh = dg.define_asset_job(
         "refresh_pool",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from assets import plots
 from assets.errors import SynprefError
 from assets.partition_writer import Manifest
 from assets.settings import REPOSITORY
+
+# What would make an image, a link, code or a table's border of a cell's text.
+_MARKDOWN_SIGNS = re.compile(r"[\\`*_\[\]~|$]")
 
 FAILED_CHECK_STOPS = dg.AssetCheckSeverity.ERROR
 FAILED_CHECK_WARNS = dg.AssetCheckSeverity.WARN
@@ -37,8 +41,10 @@ def markdown_table(rows: list[dict[str, Any]], *, limit: int = 50) -> dg.Markdow
 
     def cell(value: Any) -> str:
         text = f"{value:.4g}" if isinstance(value, float) else str("" if value is None else value)
-        text = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ⏎ ")
-        return text if len(text) <= 300 else text[:299] + "…"
+        # Cut before escaping: half an escape would show.
+        text = text if len(text) <= 300 else text[:299] + "…"
+        text = _MARKDOWN_SIGNS.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
+        return " ⏎ ".join(text.splitlines())
 
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(cell(row.get(n)) for n in names) + " |" for row in rows[:limit]]

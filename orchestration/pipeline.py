@@ -34,7 +34,7 @@ class Step:
         return f"{self.name}[{self.partition}]" if self.partition else self.name
 
 
-OVERLAP = ("contamination_hits", "text_sketches")
+TEXTS = ("quality_signals", "contamination_hits", "text_sketches")
 NEAR_DUPLICATES = ("pair_clusters", "prompt_clusters")
 POOL = ("exclusions", "conflicts", "candidate_pool", "pool_accounting")
 ROUND = (
@@ -56,12 +56,12 @@ def plan(settings: RunSettings, sources: list[str], scored_models: list[str], be
     >>> from assets.settings import REPOSITORY, load_settings
     >>> steps = plan(load_settings(REPOSITORY / "configs/sample.yaml"), ["a"], ["final-tiny"], ["gold_holdout"])
     >>> [str(s) for s in steps][:5]
-    ['built_in_sample', 'benchmark_items', 'raw_pairs[a]', 'prompt_splits', 'candidate_pool']
+    ['built_in_sample', 'benchmark_items', 'raw_pairs[a]', 'texts[a]', 'near_duplicates']
     """
     steps = [Step("built_in_sample", ("built_in_sample",))] if settings.make_sample else []
     steps.append(Step("benchmark_items", ("benchmark_items",)))
     steps += [Step("raw_pairs", ("raw_pairs",), s) for s in sources]
-    steps += [Step("overlap", OVERLAP, s) for s in sources]
+    steps += [Step("texts", TEXTS, s) for s in sources]
     steps.append(Step("near_duplicates", NEAR_DUPLICATES))
     steps += [Step("prompt_splits", ("prompt_splits",)), Step("candidate_pool", POOL)]
     steps += [Step("preference_attributes", ("preference_attributes",), s) for s in sources]

@@ -11,7 +11,10 @@ from assets import plots
 from assets.errors import SynprefError
 from assets.raw_pairs.boundary import check_raw_pairs, positions_to_check
 from assets.raw_pairs.catalogue import load_catalogue
+from assets.raw_pairs.data_docs import SourcePage, publish_docs
 from assets.raw_pairs.ingest import ingest_source
+from assets.raw_pairs.quality_signals import SIGNALS_VERSION, measure_source
+from assets.raw_pairs.quality_summary import num_prompts_by_language, summarise
 from assets.raw_pairs.showing import positions_to_show, shown_pairs
 from assets.raw_pairs.splits import assign_splits, prompts_of
 from assets.settings import RunSettings
@@ -74,7 +77,10 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 )
             manifest = lake.require("pairs", source=source, todo="read the source")[0]
             looked_at = lake.rows_at(manifest, positions_to_check(manifest.num_rows, seed=settings.seed))
-            results = check_raw_pairs(looked_at, manifest.num_rows)
+            checked = check_raw_pairs(looked_at, manifest.num_rows)
+            page = publish_docs(
+                workspace.data_docs, SourcePage(source, entry.licence, manifest.published_at, report, checked)
+            )
             shown = lake.rows_at(manifest, positions_to_show(manifest.num_rows))
         except SynprefError as error:
             raise failure(error) from error
@@ -87,12 +93,21 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             licence=entry.licence,
             layouts=dg.MetadataValue.json(dict(report.layouts)),
             verdicts=dg.MetadataValue.json(dict(report.verdicts)),
-            problems=dg.MetadataValue.json(dict(report.problems)),
+            problems=markdown_table([{"problem": p, "pairs": n} for p, n in report.problems.items()]),
             recorded_verdicts=dg.MetadataValue.json(dict(report.recorded)),
             planted_errors=report.num_planted_errors,
             lengths=plot(
                 plots.histogram(lengths, title="Length of both responses", unit="characters", logarithmic=True)
             ),
+            prompt_languages=plot(
+                plots.bar_chart(
+                    num_prompts_by_language(looked_at, settings.quality),
+                    title=f"Language of prompts, {len(looked_at):,} of {manifest.num_rows:,} rows",
+                    unit="rows",
+                )
+            ),
+            data_docs=dg.MetadataValue.path(page),
+            data_docs_index=dg.MetadataValue.path(workspace.data_docs / "index.html"),
             sample_pairs=markdown_table(shown_pairs(shown)),
             dead_letters=markdown_table(letters.slice(0, 20).to_pylist()),
         )
@@ -101,8 +116,8 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             check_results=[
                 dg.AssetCheckResult(
                     check_name="raw_rows_meet_expectations",
-                    passed=all(r.passed for r in results),
-                    metadata={"expectations": markdown_table([r.as_dict() for r in results])},
+                    passed=checked.passed,
+                    metadata={"expectations": markdown_table([r.as_dict() for r in checked.results])},
                 ),
                 dg.AssetCheckResult(
                     check_name="few_dead_letters",
@@ -111,6 +126,41 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                     metadata={"dead_letters": len(letters), "share": share},
                 ),
             ]
+        )
+
+    @dg.asset(group_name=GROUP, partitions_def=partitions.sources, deps=["raw_pairs"])
+    def quality_signals(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.MaterializeResult:
+        """Language, repetition, refusals, Markdown, encoding damage, secrets and PII of a source; drops nothing."""
+        source, lake = context.partition_key, workspace.lake
+        try:
+            pairs = lake.require("pairs", source=source, todo="materialise raw_pairs for this source first")
+            texts_only = settings.quality.model_dump_json(exclude={"thresholds"})
+            signals_inputs = fingerprint(settings, [], pairs, texts_only, code_version=SIGNALS_VERSION)
+            inputs = fingerprint(settings, ["quality"], pairs, code_version=SIGNALS_VERSION)
+            manifest = done = current(lake, "quality_signals", {"source": source}, inputs)
+            if manifest is None:
+                with progress_bar(f"{source} signals") as progress:
+                    manifest = measure_source(
+                        lake,
+                        pairs[0],
+                        settings.quality,
+                        inputs=inputs,
+                        signals_inputs=signals_inputs,
+                        progress=progress,
+                    )
+        except SynprefError as error:
+            raise failure(error) from error
+        summary = summarise(lake.read("quality_signals", source=source))
+        return published(
+            manifest,
+            unchanged=done is not None,
+            flagged=markdown_table([{"flag": f, "pairs": n} for f, n in summary.flagged.items()]),
+            languages=plot(plots.bar_chart(summary.languages, title="Language of prompts and responses", unit="texts")),
+            pairs_with=markdown_table(summary.found),
+            responses=markdown_table(summary.measured),
+            responses_in_two_languages=summary.num_mixed_languages,
         )
 
     @dg.asset(group_name=GROUP, deps=["built_in_sample"] if settings.make_sample else [])
@@ -155,4 +205,4 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         publications=lambda *_: [Publication(t) for t in ("exclusions", "conflicts", "candidate_pool")],
     )
     sample = [built_in_sample] if settings.make_sample else []
-    return [*sample, raw_pairs, benchmark_items, prompt_splits, pool]
+    return [*sample, raw_pairs, quality_signals, benchmark_items, prompt_splits, pool]

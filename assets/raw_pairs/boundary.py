@@ -43,6 +43,28 @@ class BoundaryResult:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class BoundaryReport:
+    """What the expectations found in one partition.
+
+    Attributes:
+        results: one per expectation, in the order they are stated.
+        num_looked_at: rows that were looked at.
+        num_rows: rows of the partition.
+        validation: Great Expectations' own result of the same, for Data Docs.
+    """
+
+    results: list[BoundaryResult]
+    num_looked_at: int
+    num_rows: int
+    validation: Any
+
+    @property
+    def passed(self) -> bool:
+        """Whether every expectation holds."""
+        return all(result.passed for result in self.results)
+
+
 def positions_to_check(num_rows: int, *, max_rows: int = MAX_ROWS, seed: int = 0) -> list[int]:
     """Positions of the rows to look at, ascending: all of a small source, a draw from a large one.
 
@@ -54,7 +76,7 @@ def positions_to_check(num_rows: int, *, max_rows: int = MAX_ROWS, seed: int = 0
     return sorted(np.random.default_rng(seed).choice(num_rows, max_rows, replace=False).tolist())
 
 
-def check_raw_pairs(rows: pa.Table, num_rows: int) -> list[BoundaryResult]:
+def check_raw_pairs(rows: pa.Table, num_rows: int) -> BoundaryReport:
     """Hold a partition of `pairs` to its expectations.
 
     Args:
@@ -64,10 +86,11 @@ def check_raw_pairs(rows: pa.Table, num_rows: int) -> list[BoundaryResult]:
     Raises:
         SynprefError: an expectation could not be evaluated, which is never the same as its having failed.
     """
-    found = _evaluate(_frame(rows), _expectations())
+    found, validation = _evaluate(_frame(rows), _expectations())
     found.insert(0, _not_empty(num_rows))
     looked = f"{len(rows):,} of {num_rows:,} rows"
-    return [BoundaryResult(r.name, r.passed, f"{r.observed}; {looked}", r.detail) for r in found]
+    results = [BoundaryResult(r.name, r.passed, f"{r.observed}; {looked}", r.detail) for r in found]
+    return BoundaryReport(results, len(rows), num_rows, validation)
 
 
 def _not_empty(num_rows: int) -> BoundaryResult:
@@ -130,7 +153,7 @@ def _expectations() -> list[tuple[str, Any]]:
     return expected
 
 
-def _evaluate(frame: pd.DataFrame, expected: Iterable[tuple[str, Any]]) -> list[BoundaryResult]:
+def _evaluate(frame: pd.DataFrame, expected: Iterable[tuple[str, Any]]) -> tuple[list[BoundaryResult], Any]:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -143,8 +166,11 @@ def _evaluate(frame: pd.DataFrame, expected: Iterable[tuple[str, Any]]) -> list[
     for name, expectation in named:
         expectation.meta = {"name": name}
     suite = gx.ExpectationSuite(name="raw_pairs", expectations=[e for _, e in named])
+    # Which rows of the source break an expectation is what a person needs to mend it.
+    where = {"result_format": "COMPLETE", "unexpected_index_column_names": ["source_row"]}
+    validation = batch.validate(suite, result_format=where)
     found = {}
-    for result in batch.validate(suite).results:
+    for result in validation.results:
         name = (getattr(result.expectation_config, "meta", None) or {})["name"]
         # An expectation that raised comes back as a failed one; `exception_info` alone tells them apart.
         if "'raised_exception': True" in str(result.exception_info):
@@ -155,7 +181,7 @@ def _evaluate(frame: pd.DataFrame, expected: Iterable[tuple[str, Any]]) -> list[
             )
         found[name] = _describe(name, bool(result.success), result.result)
     # Results come grouped by column.
-    return [found[name] for name, _ in named]
+    return [found[name] for name, _ in named], validation
 
 
 def _describe(name: str, passed: bool, result: dict[str, Any]) -> BoundaryResult:

@@ -122,6 +122,57 @@ SOURCES = (
         key=("position",),
         partition_by=("source",),
     ),
+    # What can be told of a pair's texts without knowing which is better; nothing here drops a pair.
+    Contract(
+        "quality_signals",
+        (
+            ("pair_id", STRING),
+            ("source", STRING),
+            ("source_row", INT64),
+            # ISO 639 code, or `unknown` for code and for texts too short to tell. The prompt's is its last turn's.
+            ("language_prompt", STRING),
+            ("language_1", STRING),
+            ("language_2", STRING),
+            # Share of the text's letters that count for the language, 0 to 1.
+            ("language_confidence_prompt", FLOAT64),
+            ("language_confidence_1", FLOAT64),
+            ("language_confidence_2", FLOAT64),
+            ("num_words_prompt", INT64),
+            ("num_words_1", INT64),
+            ("num_words_2", INT64),
+            # Shares of a response's bytes that repeat what stood before: lines, the most frequent 3-gram, 5-grams.
+            ("duplicate_line_rate_1", FLOAT64),
+            ("duplicate_line_rate_2", FLOAT64),
+            ("top_3gram_rate_1", FLOAT64),
+            ("top_3gram_rate_2", FLOAT64),
+            ("duplicate_5gram_rate_1", FLOAT64),
+            ("duplicate_5gram_rate_2", FLOAT64),
+            ("refusal_1", BOOL),
+            ("refusal_2", BOOL),
+            # Headings, list items, bold spans and code fences per 1,000 characters.
+            ("markdown_density_1", FLOAT64),
+            ("markdown_density_2", FLOAT64),
+            # Replacement and control characters, and sequences that a wrong decoding leaves.
+            ("num_encoding_faults_prompt", INT64),
+            ("num_encoding_faults_1", INT64),
+            ("num_encoding_faults_2", INT64),
+            # In prompt and responses together; what was matched is kept nowhere.
+            ("num_secrets", INT64),
+            ("num_emails", INT64),
+            ("num_phones", INT64),
+            ("num_ibans", INT64),
+            ("num_cards", INT64),
+            ("num_ips", INT64),
+            # Null where Presidio or a toxicity model is not configured.
+            ("num_presidio_entities", INT64),
+            ("toxicity_1", FLOAT64),
+            ("toxicity_2", FLOAT64),
+            # Thresholds of the configuration that the pair breaks; none by default.
+            ("flags", STRINGS),
+        ),
+        key=("pair_id", "source_row"),
+        partition_by=("source",),
+    ),
     # What near-duplicate search found: only pairs and prompts that have a near duplicate stand here.
     Contract(
         "pair_clusters",

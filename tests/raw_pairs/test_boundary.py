@@ -25,7 +25,7 @@ def failed(results):
 
 
 def test_good_rows_pass(pairs):
-    results = check_raw_pairs(pairs, len(pairs))
+    results = check_raw_pairs(pairs, len(pairs)).results
     assert failed(results) == []
     assert len(results) > 15
     assert all("6 of 6 rows" in r.observed and not r.detail for r in results)
@@ -55,25 +55,25 @@ def test_good_rows_pass(pairs):
 )
 def test_a_bad_value_fails_its_expectation(pairs, column, value, expected):
     rows = broken(pairs, column, value)
-    results = check_raw_pairs(rows, len(rows))
+    results = check_raw_pairs(rows, len(rows)).results
     assert failed(results) == [expected]
 
 
 def test_a_row_that_gives_a_pair_twice_is_found(pairs):
     rows = pa.concat_tables([pairs, pairs.slice(0, 1)])
-    results = check_raw_pairs(rows, len(rows))
+    results = check_raw_pairs(rows, len(rows)).results
     assert failed(results) == ["a row gives a pair once"]
 
 
 def test_a_source_of_mostly_empty_rows_is_found(bench, two_responses):
     bench.ingest([two_responses(0), *(two_responses(n) | {"response_a": ""} for n in range(1, 4))])
     rows = bench.lake.read("pairs")
-    results = check_raw_pairs(rows, len(rows))
+    results = check_raw_pairs(rows, len(rows)).results
     assert failed(results) == ["at least half of the rows make a pair"]
 
 
 def test_an_empty_source_is_found(pairs):
-    assert failed(check_raw_pairs(pairs.slice(0, 0), 0)) == ["a source gives at least one pair"]
+    assert failed(check_raw_pairs(pairs.slice(0, 0), 0).results) == ["a source gives at least one pair"]
 
 
 def test_a_large_source_is_sampled_and_says_so(bench, pairs):
@@ -82,7 +82,7 @@ def test_a_large_source_is_sampled_and_says_so(bench, pairs):
     assert positions == positions_to_check(len(pairs), max_rows=4, seed=1)
     rows = bench.lake.rows_at(manifest, positions)
     assert rows.equals(bench.lake.read("pairs").take(positions))
-    assert all("4 of 6 rows" in r.observed for r in check_raw_pairs(rows, len(pairs)))
+    assert all("4 of 6 rows" in r.observed for r in check_raw_pairs(rows, len(pairs)).results)
 
 
 def test_an_expectation_that_raises_is_not_a_failed_one(pairs, monkeypatch):
