@@ -28,6 +28,7 @@ def label_event(
     simulated: bool = False,
     strength: str | None = None,
     confidence: float | None = None,
+    source_row: int | None = None,
     supersedes: str | None = None,
     evidence: Mapping | None = None,
 ) -> dict:
@@ -35,6 +36,8 @@ def label_event(
 
     Args:
         verdict: "1", "2", "tie" or "undecided", in the pair's canonical order.
+        confidence: agreement behind the verdict, 0 to 1, where it is known.
+        source_row: of a source's label, the row it stands on; the row may hold several pairs.
         delivery: what makes a repeated delivery recognisable (see `identity.event_id`).
         created_at: with time zone; volatile, never used for ordering.
 
@@ -51,6 +54,7 @@ def label_event(
         "labeller_kind": kind,
         "labeller": labeller,
         "labeller_version": version,
+        "source_row": source_row,
         "simulated": simulated,
         "verdict": verdict,
         "strength": strength,

@@ -11,17 +11,21 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
 from assets.errors import SynprefError
+from assets.lake import Lake
 from assets.partition_writer import Manifest
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
-from orchestration.dbt_layers import DbtLayerResult, TestResult, ensure_manifest, run_dbt_layer
+from orchestration.dbt_layers import DbtLayerResult, LayerModel, TestResult, ensure_manifest, run_dbt_layer
 from orchestration.glue import FAILED_CHECK_STOPS, FAILED_CHECK_WARNS, failure, markdown_table, published
+
+_ROWS_AT_A_TIME = 65_536
 
 Variables = Callable[[Workspace, str | None], dict[str, Any]]
 
@@ -100,7 +104,7 @@ def build_layer(
                 return
             files = {name: _files(workspace, name, found) for name, found in manifests.items()}
             result = run_dbt_layer(select, files, out, workspace.duckdb_file, values)
-            by_asset = _by_asset(wanted, [_publish(workspace, p, result, fresh) for p in wanted])
+            by_asset = _by_asset(wanted, [publish(lake, p, result, fresh) for p in wanted])
             # Before the folder goes: what is shown of the layer's other models is read from it.
             yield from _materializations(context, result, by_asset)
             yield from _checks(context, {test.name: test for test in result.tests})
@@ -122,7 +126,7 @@ _NAMES: dict[str, tuple[str, dict[str, str]]] = {
     "pair_scores_gold": ("pair_scores", {"model": "gold"}),
 }
 _OWN_NAMES = (
-    *("pairs", "benchmark_items", "prompt_splits"),
+    *("pairs", "prompt_splits", "pair_clusters", "prompt_clusters", "contamination_hits"),
     *("exclusions", "conflicts", "candidate_pool", "gold", "silver", "judge_queue", "decisions", "mixtures"),
 )
 
@@ -138,12 +142,12 @@ def lake_manifests(workspace: Workspace, *, as_of_round: str | None = None) -> d
     found |= {name: lake.manifests(name) for name in _OWN_NAMES}
     sources = {entry.name for entry in load_catalogue(workspace.catalogue_path, workspace)}
     benchmarks = {b.name for b in workspace.settings.benchmarks}
-    kept = {
+    kept: dict[str, tuple[str, set[str]]] = {
         "pairs": ("source", sources),
         "source_label_events": ("batch", sources),
         "pair_scores_best": ("source", sources),
         "pair_scores_gold": ("source", sources),
-        "benchmark_items": ("benchmark", benchmarks),
+        "contamination_hits": ("source", sources),
     }
     if as_of_round is not None:
         rounds = workspace.settings.round_names
@@ -151,6 +155,8 @@ def lake_manifests(workspace: Workspace, *, as_of_round: str | None = None) -> d
         kept |= {"person_label_events": ("batch", so_far), "judge_label_events": ("batch", so_far)}
     for name, (level, names) in kept.items():
         found[name] = [m for m in found[name] if m.partition[level] in names]
+    # Partitioned by source and benchmark: both count.
+    found["contamination_hits"] = [m for m in found["contamination_hits"] if m.partition["benchmark"] in benchmarks]
     return found
 
 
@@ -169,17 +175,33 @@ def _by_asset(publications: list[Publication], manifests: Sequence[Manifest | No
     return found
 
 
-def _publish(workspace: Workspace, publication: Publication, result: DbtLayerResult, inputs: str) -> Manifest:
-    table = pq.read_table(result.models[publication.table].path)
-    if publication.rows is not None:
-        column, value = publication.rows
-        table = table.filter(pc.equal(table[column], value))
+def publish(lake: Lake, publication: Publication, result: DbtLayerResult, inputs: str) -> Manifest:
+    """Publish one partition of what a layer wrote, a part at a time.
+
+    Args:
+        inputs: fingerprint of what the layer was made from.
+    """
     counts = result.counts.get(publication.accounting or publication.table)
     # The tests' results go with what they looked at, so that a run that finds it current can show them again.
     info: dict[str, Any] = {"tests": [asdict(test) for test in result.tests]}
     if counts is not None:
         info["counts"] = counts.as_dict()
-    return workspace.lake.publish(publication.table, table, publication.partition, inputs=inputs, info=info)
+    with lake.writer(publication.table, publication.partition, inputs=inputs, info=info) as writer:
+        for table in _batches(result.models[publication.table]):
+            if publication.rows is not None:
+                column, value = publication.rows
+                table = table.filter(pc.equal(table[column], value))
+            writer.write(table)
+    assert writer.manifest is not None
+    return writer.manifest
+
+
+def _batches(model: LayerModel) -> Iterator[pa.Table]:
+    """A model's rows in order, a part at a time: a table may be larger than memory."""
+    for path in model.files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROWS_AT_A_TIME):
+                yield pa.Table.from_batches([batch])
 
 
 def _in_order(context: dg.AssetExecutionContext) -> list[dg.AssetKey]:
@@ -207,8 +229,11 @@ def _materializations(
         if name in by_asset:
             yield published(by_asset[name])._replace(asset_key=key)
             continue
-        model = result.models[name]
-        rows = pq.read_table(model.path).slice(0, 50).to_pylist()
+        model = result.models.get(name)
+        if model is None:
+            yield dg.MaterializeResult(asset_key=key, metadata={"kept": "in the layer's own database"})
+            continue
+        rows = next(_batches(model), pa.table({})).slice(0, 50).to_pylist()
         yield dg.MaterializeResult(
             asset_key=key, metadata={"dagster/row_count": model.num_rows, "rows": markdown_table(rows)}
         )

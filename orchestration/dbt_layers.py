@@ -34,10 +34,19 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True)
 class LayerModel:
-    """A model that a layer built: where its Parquet lies, and the rows in it."""
+    """A model that a layer built: where its Parquet lies, and the rows in it.
+
+    Attributes:
+        path: one file, or a folder of files whose names give their order.
+    """
 
     path: Path
     num_rows: int
+
+    @property
+    def files(self) -> list[Path]:
+        """The model's files, in order."""
+        return sorted(self.path.glob("*.parquet")) if self.path.is_dir() else [self.path]
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class DbtLayerResult:
     """What a layer built.
 
     Attributes:
-        models: by name.
+        models: by name; those without a file of their own, which later models alone read, are left out.
         tests: all tests of these models, in order of name.
         counts: row accounting by table, as the layer's `*_accounting` model says.
     """
@@ -150,18 +159,36 @@ def run_dbt_layer(
     # Parsed anew for each layer, which takes half a second when nothing changed: dbt leaves compiled text in the
     # manifest, and would take it for another layer's.
     manifest = _parse((target or target_folder()).resolve(), "--no-write-json")
+    for name in _written_in_parts(manifest):
+        (out / name).mkdir(exist_ok=True)
     with _closing_database():
         ran = _invoke(["run", "--select", select, *options], scratch, manifest)
         models = [r.node.name for r in _results(ran, f"layer {select}")]
         names = sorted(_tests_of(manifest, models))
         tested = _invoke(["test", "--select", *names, "--indirect-selection", "empty", *options], scratch, manifest)
         tests = [_test_result(r) for r in _results(tested, f"tests of layer {select}", broken=("error", "skipped"))]
-    files = {m: out / f"{m}.parquet" for m in models}
+    built = {m: written for m in models if (written := _written(out, m)) is not None}
     return DbtLayerResult(
-        models={m: LayerModel(p, pq.read_metadata(p).num_rows) for m, p in files.items()},
+        models=built,
         tests=sorted(tests, key=lambda t: t.name),
-        counts=_counts([p for m, p in files.items() if m.endswith("_accounting")]),
+        counts=_counts([model.path for m, model in built.items() if m.endswith("_accounting")]),
     )
+
+
+def _written_in_parts(manifest: Manifest) -> Iterator[str]:
+    """Names of the models that are written as a folder of files: those that dbt keeps as views."""
+    for node in manifest.nodes.values():
+        if node.resource_type == "model" and node.config.materialized == "view":
+            yield node.name
+
+
+def _written(out: Path, name: str) -> LayerModel | None:
+    """What the layer wrote of a model; None for one that it keeps in the database alone."""
+    for path in (out / f"{name}.parquet", out / name):
+        model = LayerModel(path, 0)
+        if path.exists() and model.files:
+            return LayerModel(path, sum(pq.read_metadata(file).num_rows for file in model.files))
+    return None
 
 
 def _counts(accounting: Sequence[Path]) -> dict[str, StageCounts]:

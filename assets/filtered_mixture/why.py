@@ -153,7 +153,8 @@ def _event(row: dict) -> str:
     confidence = f", confidence {row['confidence']:.2f}" if row["confidence"] is not None else ""
     text = f"{row['labeller_kind']} {row['labeller']}{simulated}, {row['batch']}: {row['verdict']}{confidence}"
     evidence = json.loads(row["evidence"] or "{}")
-    parts = [f"{name} {_evidence(value)}" for name, value in evidence.items() if value]
+    parts = [f"row {row['source_row']}"] * (row["source_row"] is not None)
+    parts += [f"{name} {_evidence(value)}" for name, value in evidence.items() if value]
     return text + _brackets(_short("; ".join(parts), 220))
 
 

@@ -105,9 +105,13 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         "gold_layer",
         select="tag:gold",
         partitions_def=partitions.rounds,
-        inputs=("candidate_pool", "prompt_splits", "person_label_events"),
-        sections=("rounds",),
-        variables=lambda workspace, key: {"round": key, "rounds": list(workspace.settings.round_names)},
+        inputs=("candidate_pool", "prompt_splits", "person_label_events", "contamination_hits"),
+        sections=("rounds", "decontamination"),
+        variables=lambda workspace, key: {
+            **workspace.settings.decontamination.model_dump(),
+            "round": key,
+            "rounds": list(workspace.settings.round_names),
+        },
         publications=lambda key, _: [Publication("gold", {"as_of_round": str(key)})],
     )
     return [annotation_tasks, human_labels, gold]

@@ -183,6 +183,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         lake = workspace.lake
         try:
             upstream = lake.require("pairs", todo="materialise raw_pairs for at least one source")
+            upstream += lake.manifests("prompt_clusters")
             inputs = fingerprint(settings, ["splits"], upstream)
             if done := current(lake, "prompt_splits", None, inputs):
                 return published(done, unchanged=True)
@@ -199,7 +200,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     pool = build_layer(
         "pool_layer",
         select="tag:pool",
-        inputs=("pairs", "benchmark_items", "source_label_events"),
+        inputs=("pairs", "source_label_events", "pair_clusters", "prompt_clusters", "contamination_hits"),
         sections=("decontamination",),
         variables=lambda workspace, key: workspace.settings.decontamination.model_dump(),
         publications=lambda *_: [Publication(t) for t in ("exclusions", "conflicts", "candidate_pool")],

@@ -19,7 +19,7 @@ from assets.errors import SynprefError
 PROBLEMS = ("empty_prompt", "empty_response", "equal_responses")
 MAX_ROWS = 5_000
 _HEX = r"^[0-9a-f]{32}$"
-_COLUMNS = ["pair_id", "prompt_id", "prompt_cluster_id", "source", "source_row", "licence", "label_origin", "problem"]
+_COLUMNS = ["pair_id", "prompt_id", "source", "source_row", "licence", "label_origin", "problem"]
 _LENGTHS = ["num_chars_prompt", "num_chars_1", "num_chars_2"]
 
 
@@ -121,7 +121,7 @@ def _expectations() -> list[tuple[str, Any]]:
     import great_expectations.expectations as gxe
 
     expected: list[tuple[str, Any]] = []
-    for column in ("pair_id", "prompt_id", "prompt_cluster_id"):
+    for column in ("pair_id", "prompt_id"):
         expected.append((f"{column} is there", gxe.ExpectColumnValuesToNotBeNull(column=column)))
         form = gxe.ExpectColumnValuesToMatchRegex(column=column, regex=_HEX)
         expected.append((f"{column} is 32 hex digits", form))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from assets.identity import Turn, digest, identify_pair, prompt_cluster_key, storable
+from assets.identity import Turn, digest, identify_pair, storable
 from assets.label_events import SWAPPED_VERDICT, label_event
 from assets.raw_pairs.catalogue import SourceEntry
 from assets.raw_pairs.recorded import SharedVotes, Vote
@@ -18,7 +17,6 @@ _BLANK = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\u200b\u2
 _CANONICAL = {"a": "1", "b": "2", "tie": "tie", "undecided": "undecided"}
 
 _json = json.JSONEncoder(ensure_ascii=False, default=str).encode
-_cluster_of = lru_cache(maxsize=4096)(prompt_cluster_key)
 
 
 def canonical_verdict(verdict: str, *, swapped: bool) -> str:
@@ -66,7 +64,6 @@ def pair_row(entry: SourceEntry, source_row: int, pair: ParsedPair) -> tuple[dic
     row = {
         "pair_id": identity.pair_id,
         "prompt_id": identity.prompt_id,
-        "prompt_cluster_id": _cluster_of(turns),
         "source": entry.name,
         "source_row": source_row,
         "prompt": [{"role": role, "content": content} for role, content in turns],
@@ -100,7 +97,7 @@ def source_event(
 
     Evidence says how the label came about. It never says whether an error was planted on this very pair.
     """
-    evidence: dict[str, Any] = {"source_row": row["source_row"]}
+    evidence: dict[str, Any] = {}
     if margin is not None:
         evidence["margin"] = margin
     if votes.made_by is not None:
@@ -116,6 +113,7 @@ def source_event(
         version=version,
         verdict=verdict,
         round_name="source",
+        source_row=row["source_row"],
         delivery=f"{revision}:{row['source_row']}",
         created_at=created_at,
         simulated=entry.simulated or entry.plant_errors is not None,

@@ -72,10 +72,10 @@ def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime
 
     Args:
         before: the source's partition of `label_events`.
-        delivered: one event per pair and row, evidence naming its `source_row`.
+        delivered: one event per pair and `source_row`.
     """
     events = before.select(
-        ["event_id", "pair_id", "labeller", "labeller_version", "round", "supersedes", "evidence"]
+        ["event_id", "pair_id", "labeller", "labeller_version", "round", "source_row", "supersedes", "evidence"]
     ).to_pylist()
     superseded = {e["supersedes"] for e in events}
     known = {e["event_id"] for e in events}
@@ -96,7 +96,7 @@ def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime
 
 
 def _row_key(event: Mapping[str, Any]) -> tuple[str, int]:
-    return event["pair_id"], json.loads(event["evidence"])["source_row"]
+    return event["pair_id"], event["source_row"]
 
 
 def _following(event: Row, last: str, known: Set[str]) -> Row:
@@ -119,7 +119,8 @@ def _retraction(last: Row, created_at: datetime) -> Row:
         delivery=f"retraction of {last['event_id']}",
         created_at=created_at,
         supersedes=last["event_id"],
-        evidence={"source_row": _row_key(last)[1], "retracted": True},
+        source_row=last["source_row"],
+        evidence={"retracted": True},
     )
 
 

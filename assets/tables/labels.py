@@ -13,6 +13,8 @@ LABELS = (
             ("labeller_kind", STRING),
             ("labeller", STRING),
             ("labeller_version", STRING),
+            # Row of the source that a source's label stands on; null for everyone else's events.
+            ("source_row", INT64),
             ("simulated", BOOL),
             ("verdict", STRING),
             ("strength", STRING),

@@ -16,7 +16,6 @@ SOURCES = (
         (
             ("pair_id", STRING),
             ("prompt_id", STRING),
-            ("prompt_cluster_id", STRING),
             ("source", STRING),
             ("source_row", INT64),
             ("prompt", TURNS),

@@ -26,9 +26,30 @@
   {%- endif -%}
 {%- endmacro %}
 
+{#- Write a mart into var out: a table as one file, a view source by source. -#}
 {% macro write_parquet(relation) -%}
   {%- if execute and var('out') -%}
-    {%- set file = (var('out') ~ '/' ~ relation.identifier ~ '.parquet') | replace("'", "''") -%}
-    copy {{ relation }} to '{{ file }}' (format parquet, compression zstd)
+    {%- set place = (var('out') ~ '/' ~ relation.identifier) | replace("'", "''") -%}
+    {%- if model.config.materialized == 'view' -%}
+      {{ _write_source_by_source(relation, place) }}
+    {%- else -%}
+      copy {{ relation }} to '{{ place }}.parquet' (format parquet, compression zstd)
+    {%- endif -%}
   {%- endif -%}
+{%- endmacro %}
+
+{#- For a model whose rows are many: they are computed and written one source after the other, each source a file in
+    order of pair id, so that memory holds no more than one source. The view then reads what was written. -#}
+{% macro _write_source_by_source(relation, folder) -%}
+  {%- set sources = run_query('select distinct source from ' ~ _files_of('pairs', none) ~ ' order by source') -%}
+  {#- Without sources, one file without rows. -#}
+  {%- for name in sources.columns[0].values() or [''] -%}
+    {%- call statement('write') -%}
+      copy (
+        select * from {{ relation }} where source = '{{ name | replace("'", "''") }}' order by pair_id
+      ) to '{{ folder }}/part-{{ '%05d' % loop.index0 }}.parquet' (format parquet, compression snappy)
+    {%- endcall -%}
+  {%- endfor -%}
+  create or replace view {{ relation }} as
+  select * from read_parquet('{{ folder }}/*.parquet', hive_partitioning = false)
 {%- endmacro %}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from assets.contracts import TABLES, from_rows
-from assets.identity import identify_pair, prompt_cluster_key, prompt_id
+from assets.identity import identify_pair
 from assets.label_events import label_event
 from assets.lake import Lake
 
@@ -26,7 +26,7 @@ class SmallLake(Lake):
         return {n: [str(f) for f in self.readable_files(t, **where)] for n, (t, where) in names.items()}
 
     def add_source(self, source: str, rows: list[dict], *, labels: list[dict] | None = None) -> list[str]:
-        """Rows have prompt (text or turns), a, b, label (of a: a, b, tie, ...), origin, problem; returns pair ids."""
+        """Rows have prompt (text or turns), a, b, label (of a: a, b, tie, ...), agreement, origin, problem; returns pair ids."""
         pairs, events = [], []
         for number, row in enumerate(rows):
             prompt = row.get("prompt", "What is it?")
@@ -38,7 +38,6 @@ class SmallLake(Lake):
                 {
                     "pair_id": ids.pair_id,
                     "prompt_id": ids.prompt_id,
-                    "prompt_cluster_id": prompt_cluster_key(turns),
                     "source": source,
                     "source_row": number,
                     "prompt": [{"role": role, "content": content} for role, content in turns],
@@ -62,7 +61,8 @@ class SmallLake(Lake):
                         labeller=source,
                         round_name="source",
                         delivery=str(number),
-                        evidence={"source_row": number},
+                        source_row=number,
+                        confidence=row.get("agreement"),
                     )
                 )
         self.publish("pairs", from_rows(pairs, "pairs"), {"source": source})
@@ -73,21 +73,12 @@ class SmallLake(Lake):
     def add_events(self, kind: str, batch: str, events: list[dict]) -> None:
         self.append_events("label_events", from_rows(events, "label_events"), {"kind": kind, "batch": batch})
 
-    def add_benchmark(self, name: str, prompts: list) -> None:
-        """Prompts are texts or lists of turns."""
-        conversations = [[("user", p)] if isinstance(p, str) else p for p in prompts]
-        rows = [
-            {
-                "benchmark": name,
-                "item_id": f"{name}-{number}",
-                "prompt_id": prompt_id(turns),
-                "prompt": [{"role": role, "content": content} for role, content in turns],
-                "responses": ["x", "y"],
-                "correct": [0],
-            }
-            for number, turns in enumerate(conversations)
-        ]
-        self.publish("benchmark_items", from_rows(rows, "benchmark_items"), {"benchmark": name})
+    def add_hits(self, source: str, benchmark: str, hits: list[dict]) -> None:
+        """Hits of a source's rows on a benchmark: pair_id, source_row, and what differs from an n-gram of prompts."""
+        usual = {"text": "prompt", "item_id": "item", "benchmark_text": "prompt", "kind": "13gram"}
+        rows = [{**usual, "num_shared_ngrams": 1, "span": "thirteen words", **hit} for hit in hits]
+        where = {"source": source, "benchmark": benchmark}
+        self.publish("contamination_hits", from_rows([r | where for r in rows], "contamination_hits"), where)
 
     def publish_rows(self, table: str, rows: list[dict], partition: dict | None = None) -> None:
         self.publish(table, from_rows(rows, table), partition)

@@ -1,6 +1,7 @@
 """Running layers: contracts on an empty lake, dbt's own unit tests, the lock, errors, the graph Dagster sees."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_a_database_that_another_process_holds_is_a_clear_error(lake, run_layer)
         ("tag:gold", {"round": "round_9", "rounds": ["round_0"]}, "round_9"),
         ("tag:mixture", {}, "var round is not set"),
         ("tag:nothing", {}, "nothing is selected"),
-        ("tag:pool", {"ngram": "thirteen"}, "contamination_hits"),
+        ("tag:pool", {"contamination_excludes": ["title:prompt"]}, "title:prompt"),
     ],
 )
 def test_a_layer_that_cannot_run_says_why(lake, run_layer, select, variables, says):
@@ -90,8 +91,8 @@ def test_a_layer_that_cannot_run_says_why(lake, run_layer, select, variables, sa
 
 
 def test_a_table_without_files_is_named(lake, dbt_target, tmp_path):
-    files = {name: paths for name, paths in lake.files_for_dbt().items() if name != "benchmark_items"}
-    with pytest.raises(SynprefError, match="names no files of benchmark_items"):
+    files = {name: paths for name, paths in lake.files_for_dbt().items() if name != "pair_clusters"}
+    with pytest.raises(SynprefError, match="names no files of pair_clusters"):
         run_dbt_layer("tag:pool", files, tmp_path / "out", tmp_path / "w.duckdb", target=dbt_target)
 
 
@@ -105,27 +106,29 @@ def test_every_model_is_described_by_its_grain_and_marts_are_tables_of_the_lake(
     manifest = json.loads(ensure_manifest(dbt_target).read_text())
     models = {n["name"]: n for n in manifest["nodes"].values() if n["resource_type"] == "model"}
     assert {n for n, m in models.items() if not m["description"].startswith("One row per ")} == set()
-    marts = {n for n, m in models.items() if m["config"]["materialized"] == "table"}
+    marts = {n for n, m in models.items() if m["config"]["materialized"] != "ephemeral"}
     assert {m for layer in LAYERS.values() for m in layer} <= marts
     assert {m for m in marts if m not in TABLES} == {
-        "contamination_hits",
+        "int_compared_rows",
         *(f"{layer}_accounting" for layer in LAYERS),
     }
     assert all((PROJECT / m["patch_path"].split("://")[1]).stem == n for n, m in models.items()), "one yml per model"
 
 
-def test_no_model_but_the_prompts_reads_text(dbt_target):
+def test_no_model_reads_text(dbt_target):
+    # `prompt` alone: the column of texts, not prompt_id.
+    text = re.compile(r"\bresponse_[12]\b|\bprompt\b(?!:)")
     manifest = json.loads(ensure_manifest(dbt_target).read_text())
     code = {n["name"]: n["raw_code"] for n in manifest["nodes"].values() if n["resource_type"] in ("model", "test")}
-    assert [name for name, sql in code.items() if "response_1" in sql or "response_2" in sql] == []
+    assert [name for name, sql in code.items() if text.search(sql)] == []
 
 
 @pytest.mark.parametrize(
     ("layer", "mart", "upstream"),
     [
-        ("pool", "candidate_pool", {"raw_pairs"}),
-        ("pool", "contamination_hits", {"raw_pairs", "benchmark_items"}),
-        ("gold", "gold", {"candidate_pool", "prompt_splits", "human_labels"}),
+        ("pool", "candidate_pool", {"raw_pairs", "prompt_clusters"}),
+        ("pool", "exclusions", {"raw_pairs", "pair_clusters", "contamination_hits"}),
+        ("gold", "gold", {"candidate_pool", "prompt_splits", "human_labels", "contamination_hits"}),
         ("silver", "silver", {"candidate_pool", "prompt_splits", "human_labels", "llm_annotated_pairs"}),
         ("queue", "judge_queue", {"candidate_pool", "prompt_splits", "pair_scores"}),
         ("mixture", "decisions", {"candidate_pool", "judge_queue", "pair_scores", "stage_2_verdicts"}),
@@ -147,7 +150,7 @@ def test_dagster_sees_tables_and_what_they_are_made_from(dbt_target, layer, mart
     specs = {spec.key.to_user_string(): spec for spec in assets_of_layer.specs}
     tables = {"filtered_mixture" if t == "mixtures" else t for t in LAYERS[layer]}
     assert tables <= set(specs)
-    assert set(specs) - tables <= {"contamination_hits", f"{layer}_accounting"}
+    assert set(specs) - tables <= {"int_compared_rows", f"{layer}_accounting"}
     assert {d.asset_key.to_user_string() for d in specs[mart].deps} >= upstream
     assert specs[mart].group_name in ("raw_pairs", "stage_1_loop", "stage_2_filter")
     assert assets_of_layer.check_specs_by_output_name

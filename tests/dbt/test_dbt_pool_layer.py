@@ -1,4 +1,4 @@
-"""The pool layer on small lakes: one case per reason, conflicts, contamination word by word, row accounting."""
+"""The pool layer on small lakes: one case per reason, conflicts, clusters, hits on benchmarks, row accounting."""
 
 import json
 
@@ -6,15 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.contracts import conform
+from assets.errors import SynprefError
 from assets.identity import identify_pair
 from tests.dbt.small_lakes import event
-
-# Thirteen words, then twelve of them.
-LONG = "count how many red boats left the old harbour before the storm came"
-SHORT = "count how many red boats left the old harbour before the storm"
-# In as many benchmark prompts as the setting allows, and in one more.
-COMMON = "write the story of a town by the sea where nobody owns a clock"
-BOILERPLATE = "you are given a text and shall answer the question about it below"
 
 
 def tables_of(result) -> dict:
@@ -22,10 +16,6 @@ def tables_of(result) -> dict:
 
 
 def test_every_row_is_in_the_pool_or_excluded_under_its_first_reason(lake, run_layer):
-    lake.add_benchmark("bench", [LONG, "  Short\u00a0 prompt ", *(f"{BOILERPLATE} number {n}" for n in range(4))])
-    # The same prompts in another benchmark are no further prompts.
-    for name in ("common", "same_again"):
-        lake.add_benchmark(name, [f"{COMMON} {n}" for n in range(3)])
     first = lake.add_source(
         "b_llm",
         [
@@ -37,20 +27,39 @@ def test_every_row_is_in_the_pool_or_excluded_under_its_first_reason(lake, run_l
             {"prompt": "twice", "label": "a"},
             {"prompt": "twice", "a": "no", "b": "yes", "label": "a"},
             {"prompt": "shared", "label": "a"},
-            {"prompt": f"Please {LONG.upper()}!", "label": "a"},
-            {"prompt": f"Please {LONG.upper()}!", "label": "a"},
-            {"prompt": f"Please {SHORT}", "label": "a"},
-            {"prompt": "short PROMPT", "label": "tie"},
-            {"prompt": f"{BOILERPLATE} number 77", "label": "undecided"},
-            {"prompt": [("user", LONG), ("assistant", "no"), ("user", "and now?")], "label": "b"},
+            {"prompt": "on a benchmark", "label": "a"},
+            {"prompt": "on a benchmark", "label": "a"},
+            {"prompt": "undecided", "label": "undecided"},
             {"prompt": "no label at all"},
-            {"prompt": f"{COMMON} or two", "label": "b"},
+            {"prompt": "nearly the same", "label": "b"},
+            {"prompt": "nearly the same!", "label": "a"},
+            {"prompt": "nearly the same?", "label": "a", "agreement": 0.9},
+            {"prompt": "near a benchmark", "label": "a"},
+            {"prompt": "near a benchmark!", "label": "a"},
         ],
     )
     # The same pair from people represents it, though its source comes later in the alphabet.
     people = lake.add_source("z_people", [{"prompt": "shared", "label": "a", "origin": "human"}])
+    prompts = {r["pair_id"]: r["prompt_id"] for r in lake.read("pairs", ["pair_id", "prompt_id"]).to_pylist()}
+    clusters = [first[12:15], first[15:17]]
+    for table, of in (("pair_clusters", lambda pair: pair), ("prompt_clusters", prompts.__getitem__)):
+        name = table.removesuffix("_clusters")
+        members = [(of(pair), min(map(of, cluster))) for cluster in clusters for pair in cluster]
+        rows = [{f"{name}_id": m, f"{name}_cluster_id": c, "similarity": 0.9} for m, c in members]
+        lake.publish_rows(table, rows)
+    lake.add_hits(
+        "b_llm",
+        "bench",
+        [
+            {"pair_id": first[8], "source_row": 8},
+            {"pair_id": first[8], "source_row": 8, "text": "response_2", "kind": "exact", "item_id": "worst"},
+            {"pair_id": first[9], "source_row": 9},
+            {"pair_id": first[15], "source_row": 15},
+            {"pair_id": first[1], "source_row": 1},
+        ],
+    )
 
-    result = run_layer("tag:pool", max_benchmark_prompts=3)
+    result = run_layer("tag:pool")
 
     tables = tables_of(result)
     for name in ("exclusions", "conflicts", "candidate_pool"):
@@ -65,19 +74,29 @@ def test_every_row_is_in_the_pool_or_excluded_under_its_first_reason(lake, run_l
         ("b_llm", 7): "duplicate",
         ("b_llm", 8): "contaminated",
         ("b_llm", 9): "duplicate",
-        ("b_llm", 11): "contaminated",
+        ("b_llm", 12): "near_duplicate",
+        ("b_llm", 13): "near_duplicate",
         ("b_llm", 15): "contaminated",
     }
     details = {r["source_row"]: json.loads(r["detail"]) for r in tables["exclusions"].to_pylist() if r["detail"]}
-    assert details[8] == {"benchmark": "bench", "item": "bench-0", "kind": "13gram", "span": LONG}
-    assert details[11] == {"benchmark": "bench", "item": "bench-1", "kind": "exact", "span": "short prompt"}
-    assert (details[15]["benchmark"], details[15]["span"]) == ("common", " ".join(COMMON.split()[:13]))
+    assert details[8] == {
+        "benchmark": "bench",
+        "item": "worst",
+        "text": "response_2",
+        "benchmark_text": "prompt",
+        "kind": "exact",
+        "span": "thirteen words",
+    }
     assert details[7]["duplicate_of"] == {"pair_id": people[0], "source": "z_people", "source_row": 0}
+    kept = {"pair_id": first[14], "source": "b_llm", "source_row": 14}
+    assert details[12] == details[13] == {"duplicate_of": kept, "similarity": 0.9}
 
-    pool = {r["pair_id"]: r for r in tables["candidate_pool"].to_pylist()}
-    assert list(pool) == sorted(pool)
-    assert {(r["source"], r["source_row"]) for r in pool.values()} == {
-        *(("b_llm", n) for n in (0, 4, 10, 12, 13, 14)),
+    rows = tables["candidate_pool"].to_pylist()
+    pool = {r["pair_id"]: r for r in rows}
+    places = [(r["source"], r["pair_id"]) for r in rows]
+    assert places == sorted(places)
+    assert {(r["source"], r["source_row"]) for r in rows} == {
+        *(("b_llm", n) for n in (0, 4, 10, 11, 14, 16)),
         ("z_people", 0),
     }
     shared = pool[people[0]]
@@ -86,22 +105,25 @@ def test_every_row_is_in_the_pool_or_excluded_under_its_first_reason(lake, run_l
     )
     twice = pool[first[4]]
     assert (twice["conflict"], twice["source_verdict"], twice["stage"]) == (True, None, 2)
-    assert pool[first[12]]["source_verdict"] is None, "undecided is no label"
-    assert pool[first[14]]["source_verdict"] is None
+    assert pool[first[10]]["source_verdict"] is None, "undecided is no label"
+    assert pool[first[11]]["source_verdict"] is None
+    assert pool[first[0]]["prompt_cluster_id"] == pool[first[0]]["prompt_id"]
+    assert pool[first[14]]["prompt_cluster_id"] == min(prompts[p] for p in first[12:15])
 
     (conflict,) = tables["conflicts"].to_pylist()
     assert (conflict["pair_id"], sorted((conflict["num_labels_1"], conflict["num_labels_2"]))) == (first[4], [1, 2])
     assert [e["source_row"] for e in json.loads(conflict["evidence"])] == [4, 5, 6]
 
     counts = result.counts["candidate_pool"]
-    assert (counts.rows_in, counts.rows_out) == (17, 7)
+    assert (counts.rows_in, counts.rows_out) == (18, 7)
     assert counts.dropped == {
         "empty_prompt": 1,
         "empty_response": 1,
         "equal_responses": 1,
         "duplicate": 3,
         "duplicate_role_swapped": 1,
-        "contaminated": 3,
+        "contaminated": 2,
+        "near_duplicate": 2,
     }
     assert [t.name for t in result.tests if not t.passed] == []
     assert {t.model for t in result.tests} == {*result.models}
@@ -118,7 +140,7 @@ def test_only_the_label_in_force_counts_and_sources_in_any_order_give_the_same_p
             labeller="a",
             round_name="source",
             delivery=delivery,
-            evidence={"source_row": 0},
+            source_row=0,
             **more,
         )
 
@@ -134,22 +156,37 @@ def test_only_the_label_in_force_counts_and_sources_in_any_order_give_the_same_p
 
     backwards = {name: list(reversed(files)) for name, files in forwards.items()}
     lake.files_for_dbt = lambda: backwards  # type: ignore[method-assign]
-    again = run_layer("tag:pool", ngram=13)
+    again = run_layer("tag:pool", paraphrase_excludes=True)
     assert pq.read_table(again.models["candidate_pool"].path).to_pylist() == [row]
 
 
-@pytest.mark.parametrize("ngram", [1, 12])
-def test_the_length_of_the_ngram_is_a_setting(lake, run_layer, ngram):
-    lake.add_benchmark("bench", [LONG])
-    lake.add_source("s", [{"prompt": f"Now {SHORT}, please", "label": "a"}, {"prompt": "Nothing shared", "label": "a"}])
-    result = run_layer("tag:pool", ngram=ngram)
-    assert result.counts["candidate_pool"].dropped == {"contaminated": 1}
+@pytest.mark.parametrize(
+    ("setting", "dropped"),
+    [
+        ({}, 3),
+        ({"contamination_excludes": ["prompt:prompt"]}, 2),
+        ({"contamination_excludes": ["response:prompt"], "paraphrase_excludes": False}, 1),
+        ({"contamination_excludes": ["prompt:prompt"], "paraphrase_excludes": False}, 1),
+        ({"contamination_excludes": []}, 0),
+    ],
+)
+def test_which_hits_exclude_is_a_setting(lake, run_layer, setting, dropped):
+    pairs = lake.add_source("s", [{"prompt": text, "label": "a"} for text in ("one", "two", "three")])
+    hits = [{}, {"text": "response_1"}, {"kind": "paraphrase"}]
+    rows = [{"pair_id": p, "source_row": n, **hit} for n, (p, hit) in enumerate(zip(pairs, hits, strict=True))]
+    lake.add_hits("s", "bench", rows)
+    result = run_layer("tag:pool", **setting)
+    assert result.counts["candidate_pool"].dropped == ({"contaminated": dropped} if dropped else {})
+
+
+def test_an_unknown_class_of_hits_is_named(lake, run_layer):
+    lake.add_source("s", [{"label": "a"}])
+    with pytest.raises(SynprefError, match="prompt:title"):
+        run_layer("tag:pool", contamination_excludes=["prompt:title"])
 
 
 def test_a_label_without_a_row_fails_its_test_and_stops_nothing(lake, run_layer):
-    stray = event(
-        "0" * 32, "1", kind="source", labeller="s", round_name="source", delivery="9", evidence={"source_row": 9}
-    )
+    stray = event("0" * 32, "1", kind="source", labeller="s", round_name="source", delivery="9", source_row=9)
     lake.add_source("s", [{"label": "a"}], labels=[stray])
     result = run_layer("tag:pool")
     failed = [t for t in result.tests if not t.passed]

@@ -37,7 +37,6 @@ def test_good_rows_pass(pairs):
         ("pair_id", "ABC", "pair_id is 32 hex digits"),
         ("pair_id", None, "pair_id is there"),
         ("prompt_id", "", "prompt_id is 32 hex digits"),
-        ("prompt_cluster_id", None, "prompt_cluster_id is there"),
         ("source", "other", "all rows are of one source"),
         ("source_row", -1, "source_row is not negative"),
         ("licence", "", "every row has a licence"),

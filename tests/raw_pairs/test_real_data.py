@@ -38,7 +38,7 @@ def ingested(tmp_path_factory):
                 sides = {"a": str(meta["response_a_is"]), "b": str(3 - meta["response_a_is"])}
                 file_label[row["source_row"]] = sides.get(meta.get("preferred"), meta.get("preferred"))
             for event in lake.read("label_events", kind="source", batch=name).to_pylist():
-                label[json.loads(event["evidence"])["source_row"]] = event["verdict"]
+                label[event["source_row"]] = event["verdict"]
             for row in lake.read("recorded_verdicts", source=name).to_pylist():
                 recorded[row["source_row"]].append(row)
             known[name] = report, file_label, label, recorded

@@ -18,6 +18,12 @@ splits as (
 
 ),
 
+contaminated as (
+
+    select distinct pair_id from {{ ref('stg_contamination_hits') }}
+
+),
+
 final as (
 
     select
@@ -27,12 +33,15 @@ final as (
         splits.split,
         case
             when people.why_not is not null then people.why_not
+            -- Benchmarks may have been added after people labelled the pair.
+            when contaminated.pair_id is not null then 'contaminated'
             when pool.pair_id is null then 'not_in_pool'
             when splits.prompt_id is null then 'no_split'
             when not splits.usable then 'split_conflict'
         end as dropped_because
     from people
     left join pool using (pair_id)
+    left join contaminated using (pair_id)
     left join splits using (prompt_id)
 
 )

@@ -1,8 +1,7 @@
--- Narrow on purpose: no text. Prompts are read by stg_pool_prompts alone, responses by nobody.
+-- Narrow on purpose: no text.
 select
     pair_id,
     prompt_id,
-    prompt_cluster_id,
     source,
     source_row,
     label_origin,

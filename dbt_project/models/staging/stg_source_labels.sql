@@ -1,22 +1,24 @@
 with
 
-in_force as (
+superseded as (
 
-    {{ events_in_force(lake('source_label_events')) }}
+    select supersedes as event_id
+    from {{ lake('source_label_events') }}
+    where supersedes is not null
 
 ),
 
+-- A row has one event in force, since each new one names the one before it: no window over the whole ledger.
 final as (
 
     select
         pair_id,
         labeller as source,
-        cast(evidence ->> 'source_row' as bigint) as source_row,
-        seq,
-        verdict
-    from in_force
-    where labeller_kind = 'source'
-    qualify row_number() over (partition by pair_id, labeller, source_row order by seq desc, event_id) = 1
+        source_row,
+        verdict,
+        confidence
+    from {{ lake('source_label_events') }}
+    anti join superseded using (event_id)
 
 )
 

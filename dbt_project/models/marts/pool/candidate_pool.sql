@@ -1,53 +1,66 @@
+{{ config(materialized='view') }}
+
 with
 
-labelled_rows as (
+pairs as (
 
-    select * from {{ ref('int_labelled_rows') }}
+    select * from {{ ref('stg_pairs') }} where problem is null
+
+),
+
+labels as (
+
+    select * from {{ ref('stg_source_labels') }} where verdict <> 'undecided'
+
+),
+
+prompt_clusters as (
+
+    select * from {{ ref('stg_prompt_clusters') }}
+
+),
+
+compared_rows as (
+
+    select * from {{ ref('int_compared_rows') }}
 
 ),
 
 exclusions as (
 
-    select pair_id, source, source_row from {{ ref('exclusions') }}
+    select
+        pair_id,
+        source,
+        source_row,
+        true as excluded
+    from {{ ref('exclusions') }}
 
 ),
 
-conflicts as (
-
-    select pair_id from {{ ref('conflicts') }}
-
-),
-
-num_sources as (
-
-    select pair_id, count(distinct source) as num_sources
-    from labelled_rows
-    group by pair_id
-
-),
-
+-- Every join of tables by row is on the source too, so that one source at a time can be asked for.
 final as (
 
     select
         pair_id,
-        rows.prompt_id,
-        rows.prompt_cluster_id,
-        rows.source,
-        rows.source_row,
-        rows.label_origin,
-        cast(if(rows.label_origin = 'human', 1, 2) as tinyint) as stage,
-        if(conflicts.pair_id is null, rows.verdict, null) as source_verdict,
-        conflicts.pair_id is not null as conflict,
-        num_sources.num_sources,
-        rows.num_chars_prompt,
-        rows.num_chars_1,
-        rows.num_chars_2
-    from labelled_rows as rows
-    anti join exclusions using (pair_id, source, source_row)
-    left join conflicts using (pair_id)
-    left join num_sources using (pair_id)
+        prompt_id,
+        coalesce(prompt_clusters.prompt_cluster_id, prompt_id) as prompt_cluster_id,
+        source,
+        source_row,
+        pairs.label_origin,
+        cast(if(pairs.label_origin = 'human', 1, 2) as tinyint) as stage,
+        if(compared_rows.conflict, null, labels.verdict) as source_verdict,
+        coalesce(compared_rows.conflict, false) as conflict,
+        coalesce(compared_rows.num_sources, 1) as num_sources,
+        pairs.num_chars_prompt,
+        pairs.num_chars_1,
+        pairs.num_chars_2
+    from pairs
+    left join exclusions using (pair_id, source, source_row)
+    left join compared_rows using (pair_id, source, source_row)
+    left join labels using (pair_id, source, source_row)
+    left join prompt_clusters using (prompt_id)
+    where exclusions.excluded is null
 
 )
 
 select * from final
-order by pair_id

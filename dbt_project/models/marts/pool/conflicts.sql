@@ -2,16 +2,10 @@ with
 
 labels as (
 
-    select * from {{ ref('int_labelled_rows') }} where verdict in ('1', '2')
-
-),
-
-contradicted as (
-
-    select pair_id
-    from labels
-    group by pair_id
-    having min(verdict) <> max(verdict)
+    select * from {{ ref('int_compared_rows') }}
+    where
+        conflict
+        and verdict in ('1', '2')
 
 ),
 
@@ -30,7 +24,6 @@ final as (
             ) as varchar
         ) as evidence
     from labels
-    semi join contradicted using (pair_id)
     group by pair_id
 
 )

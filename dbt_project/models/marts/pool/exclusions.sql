@@ -6,19 +6,26 @@ pairs as (
 
 ),
 
-labelled_rows as (
+compared_rows as (
 
-    select * from {{ ref('int_labelled_rows') }}
+    select * from {{ ref('int_compared_rows') }}
 
 ),
 
-worst_hits as (
+pair_clusters as (
 
-    select *
-    from {{ ref('contamination_hits') }}
+    select * from {{ ref('stg_pair_clusters') }}
+
+),
+
+-- One hit of each pair, the worst: rows of a pair have the same texts.
+hits as (
+
+    select * exclude (source, source_row)
+    from {{ ref('stg_contamination_hits') }}
     qualify row_number() over (
-        partition by prompt_id
-        order by kind = 'exact' desc, num_shared_ngrams desc, benchmark, item_id
+        partition by pair_id
+        order by kind = 'exact' desc, num_shared_ngrams desc nulls last, benchmark, item_id, text, benchmark_text
     ) = 1
 
 ),
@@ -36,6 +43,12 @@ problems as (
 
 ),
 
+representatives as (
+
+    select * from compared_rows where place = 1
+
+),
+
 duplicates as (
 
     select
@@ -44,21 +57,12 @@ duplicates as (
         rows.source_row,
         -- Pairs are in canonical order, so swapped roles show as the opposite verdict on the same pair.
         case
-            when (rows.verdict, first_rows.verdict) in (('1', '2'), ('2', '1')) then 'duplicate_role_swapped'
+            when (rows.verdict, representatives.verdict) in (('1', '2'), ('2', '1')) then 'duplicate_role_swapped'
             else 'duplicate'
         end as reason,
-        cast(
-            json_object(
-                'duplicate_of',
-                json_object(
-                    'pair_id', first_rows.pair_id, 'source', first_rows.source, 'source_row', first_rows.source_row
-                )
-            ) as varchar
-        ) as detail
-    from labelled_rows as rows
-    inner join labelled_rows as first_rows
-        on first_rows.pair_id = rows.pair_id
-        and first_rows.place = 1
+        {{ duplicate_of('representatives') }} as detail
+    from compared_rows as rows
+    inner join representatives using (pair_id)
     where rows.place > 1
 
 ),
@@ -66,21 +70,59 @@ duplicates as (
 contaminated as (
 
     select
-        labelled_rows.pair_id,
-        labelled_rows.source,
-        labelled_rows.source_row,
+        pair_id,
+        source,
+        source_row,
         'contaminated' as reason,
         cast(
             json_object(
-                'benchmark', worst_hits.benchmark,
-                'item', worst_hits.item_id,
-                'kind', worst_hits.kind,
-                'span', worst_hits.span
+                'benchmark', hits.benchmark,
+                'item', hits.item_id,
+                'text', hits.text,
+                'benchmark_text', hits.benchmark_text,
+                'kind', hits.kind,
+                'span', hits.span
             ) as varchar
         ) as detail
-    from labelled_rows
-    inner join worst_hits using (prompt_id)
-    where labelled_rows.place = 1
+    from representatives
+    inner join hits using (pair_id)
+
+),
+
+-- Contaminated rows are gone by now: one that stays must represent its cluster.
+cluster_members as (
+
+    select
+        representatives.*,
+        pair_clusters.pair_cluster_id,
+        pair_clusters.similarity
+    from representatives
+    inner join pair_clusters using (pair_id)
+    anti join contaminated using (pair_id)
+
+),
+
+ranked_members as (
+
+    select
+        *,
+        first({'pair_id': pair_id, 'source': source, 'source_row': source_row}) over in_cluster as first_member,
+        row_number() over in_cluster as cluster_place
+    from cluster_members
+    window in_cluster as (partition by pair_cluster_id order by {{ representative_first() }})
+
+),
+
+near_duplicates as (
+
+    select
+        pair_id,
+        source,
+        source_row,
+        'near_duplicate' as reason,
+        {{ duplicate_of('first_member', similarity='similarity') }} as detail
+    from ranked_members
+    where cluster_place > 1
 
 ),
 
@@ -91,6 +133,8 @@ final as (
     select * from duplicates
     union all
     select * from contaminated
+    union all
+    select * from near_duplicates
 
 )
 

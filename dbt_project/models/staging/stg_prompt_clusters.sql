@@ -1,0 +1,4 @@
+select
+    prompt_id,
+    prompt_cluster_id
+from {{ lake('prompt_clusters') }}
