@@ -57,6 +57,18 @@ class DecontaminationSettings(Settings):
     ngram: Positive = 13
     # n-grams that occur in more benchmark prompts than this are boilerplate and count for nothing.
     max_benchmark_prompts: Positive = 40
+    # Which texts must meet for a pair to be excluded, as `pool text:benchmark text`; every hit is recorded.
+    contamination_excludes: tuple[
+        Literal["prompt:prompt", "prompt:response", "response:prompt", "response:response"], ...
+    ] = (
+        "prompt:prompt",
+        "prompt:response",
+        "response:prompt",
+        "response:response",
+    )
+    # Two prompts that share one n-gram exclude, as in the paper. Where a response is of the two, fewer than this are a
+    # stock phrase more often than not (docs/decisions.md).
+    min_shared_ngrams_of_responses: Positive = 8
 
 
 class NearDuplicateSettings(Settings):

@@ -97,7 +97,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 sketches = [m for name in names for m in lake.manifests(kind.sketches, source=name)]
                 inputs = fingerprint(settings, ["near_duplicates"], sketches)
                 if done := current(lake, kind.clusters, None, inputs):
-                    yield published(done, unchanged=True)._replace(asset_key=kind.clusters)
+                    yield published(done, unchanged=True)._replace(asset_key=dg.AssetKey(kind.clusters))
                     continue
                 (workspace.home / "tmp").mkdir(parents=True, exist_ok=True)
                 with (
@@ -121,7 +121,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                             np.asarray(found.table["similarity"]), title="Similarity to the nearest", unit="Jaccard"
                         )
                     ),
-                )._replace(asset_key=kind.clusters)
+                )._replace(asset_key=dg.AssetKey(kind.clusters))
         except SynprefError as error:
             raise failure(error) from error
 
