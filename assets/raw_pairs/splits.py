@@ -1,52 +1,56 @@
-"""Splits: train, dev or holdout for every prompt, whole clusters together, sticky and append-only."""
+"""Splits: train, dev or holdout for every prompt, whole clusters together, sticky and append-only.
+
+Tables of many million prompts are joined and grouped by DuckDB within a memory limit; what is decided about them is
+decided here.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.accounting import StageCounts
-from assets.contracts import from_rows
-from assets.identity import digest
+from assets.contracts import TABLES, conform
 from assets.lake import Lake
+from assets.raw_pairs.prompt_components import lowest_of_component
 from assets.settings import SplitSettings
 
 HUMAN_STAGE, WILD_STAGE = 1, 2
+_MEMORY = "2GB"
 
 
 def prompts_of(lake: Lake) -> pa.Table:
     """Every prompt of the published pairs, once per stage and source: the input of `assign_splits`.
 
     Returns:
-        Table of prompt_id, prompt_cluster_id, stage (int8: 1 for a human label, else 2) and stratum (the source).
+        Table of prompt_id, prompt_cluster_id (null for a prompt without a near duplicate), stage (int8: 1 for a human
+        label, else 2) and stratum (the source).
     """
-    columns = ["prompt_id", "prompt_cluster_id", "source", "label_origin"]
-    pairs = lake.read("pairs", columns=columns).group_by(columns).aggregate([])
-    stage = [HUMAN_STAGE if origin == "human" else WILD_STAGE for origin in pairs["label_origin"].to_pylist()]
-    return pa.table(
-        {
-            "prompt_id": pairs["prompt_id"],
-            "prompt_cluster_id": pairs["prompt_cluster_id"],
-            "stage": pa.array(stage, pa.int8()),
-            "stratum": pairs["source"],
-        }
-    )
-
-
-@dataclass
-class _Cluster:
-    """Prompts that may not be parted: of one cluster id, or of ids that a prompt has had one after the other."""
-
-    key: str
-    stage: int
-    stratum: str
-    known: list[dict[str, Any]]
-    new: dict[str, str]
-    split: str | None = None
+    files = {table: [str(f) for f in lake.readable_files(table)] for table in ("pairs", "prompt_clusters")}
+    with _database() as database:
+        found = database.execute(
+            f"""
+            with prompts as (
+                select distinct
+                    prompt_id,
+                    cast(if(label_origin = 'human', {HUMAN_STAGE}, {WILD_STAGE}) as tinyint) as stage,
+                    source as stratum
+                from read_parquet($pairs, hive_partitioning = false)
+            )
+            select prompt_id, prompt_cluster_id, stage, stratum
+            from prompts
+            left join read_parquet($prompt_clusters, hive_partitioning = false) using (prompt_id)
+            """,  # noqa: S608
+            files,
+        )
+        return found.to_arrow_table()
 
 
 def assign_splits(
@@ -60,8 +64,8 @@ def assign_splits(
     cluster none of whose prompts is usable, become unusable.
 
     Args:
-        prompts: prompt_id, prompt_cluster_id, stage (1 or 2), stratum; a prompt may stand in several rows. A
-            cluster counts for its lowest stage, then for its first stratum by name.
+        prompts: prompt_id, prompt_cluster_id (null: a cluster of its own), stage (1 or 2), stratum; a prompt may stand
+            in several rows. A cluster counts for its lowest stage, then for its first stratum by name.
         previous: the `prompt_splits` table as published before.
         shares: shares of clusters for dev and holdout by stage; the rest is train.
         seed: draws new clusters.
@@ -69,101 +73,175 @@ def assign_splits(
     Returns:
         The new `prompt_splits` table, in order of prompt_id, and its counts: prompts in, usable prompts out.
     """
-    clusters = _clusters(prompts.to_pylist(), previous.to_pylist())
-    for cluster in clusters:
-        cluster.split = _oldest_split(cluster.known)
-    _draw([c for c in clusters if c.split is None], clusters, shares, seed)
-
-    rows: list[dict[str, Any]] = []
-    for cluster in clusters:
-        usable = not cluster.known or any(row["usable"] for row in cluster.known)
-        for row in cluster.known:
-            rows.append({**row, "usable": row["usable"] and row["split"] == cluster.split})
-        for prompt, cluster_id in cluster.new.items():
-            fresh = {"prompt_id": prompt, "prompt_cluster_id": cluster_id, "split": cluster.split}
-            rows.append({**fresh, "assigned_seq": None, "usable": usable})
-    rows.sort(key=lambda row: row["prompt_id"])
-    seq = 1 + max((row["assigned_seq"] for row in rows if row["assigned_seq"] is not None), default=-1)
-    for row in rows:
-        if row["assigned_seq"] is None:
-            row["assigned_seq"] = seq
-            seq += 1
-    num_usable = sum(row["usable"] for row in rows)
-    dropped = {"split_conflict": len(rows) - num_usable} if num_usable < len(rows) else {}
-    return from_rows(rows, "prompt_splits"), StageCounts(len(rows), num_usable, dropped)
-
-
-def _clusters(prompts: Iterable[Mapping[str, Any]], previous: Iterable[Mapping[str, Any]]) -> list[_Cluster]:
-    """Connected components of cluster ids, two of them being connected by a prompt that has had both."""
-    before = {row["prompt_id"]: dict(row) for row in previous}
-    parent: dict[str, str] = {}
-
-    def root(cluster_id: str) -> str:
-        parent.setdefault(cluster_id, cluster_id)
-        while parent[cluster_id] != cluster_id:
-            parent[cluster_id] = parent[parent[cluster_id]]
-            cluster_id = parent[cluster_id]
-        return cluster_id
-
-    now: dict[str, str] = {}
-    strata: dict[str, set[tuple[int, str]]] = defaultdict(set)
-    for row in prompts:
-        prompt, cluster_id = row["prompt_id"], row["prompt_cluster_id"]
-        for other in (now.get(prompt), before[prompt]["prompt_cluster_id"] if prompt in before else None):
-            if other is not None:
-                low, high = sorted((root(cluster_id), root(other)))
-                parent[high] = low
-        root(cluster_id)
-        now[prompt] = min(now.get(prompt, cluster_id), cluster_id)
-        strata[prompt].add((row["stage"], row["stratum"]))
-
-    found: dict[str, _Cluster] = {}
-    for prompt in sorted(before.keys() | now.keys()):
-        cluster_id = now[prompt] if prompt in now else before[prompt]["prompt_cluster_id"]
-        key = root(cluster_id)
-        cluster = found.setdefault(key, _Cluster(key, WILD_STAGE + 1, "", [], {}))
-        if prompt in before:
-            cluster.known.append({**before[prompt], "prompt_cluster_id": cluster_id})
-        else:
-            cluster.new[prompt] = cluster_id
-        for stage, stratum in strata[prompt]:
-            if (stage, stratum) < (cluster.stage, cluster.stratum):
-                cluster.stage, cluster.stratum = stage, stratum
-    return list(found.values())
+    with _database() as database:
+        database.register("prompts", prompts)
+        database.register("previous", previous)
+        _find_members(database)
+        _find_clusters(database)
+        drawn = _draw(database, shares, seed)
+        database.register("drawn", drawn)
+        table = database.execute(
+            """
+            with assigned as (
+                select cluster, split, usable from clusters where split is not null
+                union all
+                select cluster, split, true from drawn
+            )
+            select
+                prompt_id,
+                prompt_cluster_id,
+                coalesce(members.split, assigned.split) as split,
+                assigned_seq,
+                if(assigned_seq is null, assigned.usable, members.usable and members.split = assigned.split) as usable
+            from members
+            inner join assigned using (cluster)
+            order by prompt_id
+            """
+        ).to_arrow_table()
+    table = conform(_numbered(table), "prompt_splits")
+    num_usable = pc.sum(table["usable"]).as_py() or 0
+    dropped = {"split_conflict": len(table) - num_usable} if num_usable < len(table) else {}
+    return table, StageCounts(len(table), num_usable, dropped)
 
 
-def _oldest_split(known: list[dict[str, Any]]) -> str | None:
-    """Split of the oldest assignment, usable ones before the others; None for a cluster nobody has seen."""
-    if not known:
-        return None
-    return min(known, key=lambda row: (not row["usable"], row["assigned_seq"]))["split"]
+@contextmanager
+def _database() -> Iterator[duckdb.DuckDBPyConnection]:
+    with tempfile.TemporaryDirectory() as spill:
+        config = {"memory_limit": _MEMORY, "temp_directory": spill, "preserve_insertion_order": "false"}
+        with duckdb.connect(config=config) as database:
+            yield database
 
 
-def _draw(new: list[_Cluster], everything: list[_Cluster], shares: SplitSettings, seed: int) -> None:
-    """Give the new clusters a split each: per stage and stratum, holdout and dev are filled up to their shares."""
-    totals: dict[tuple[int, str], list[_Cluster]] = defaultdict(list)
-    for cluster in everything:
-        totals[cluster.stage, cluster.stratum].append(cluster)
-    waiting: dict[tuple[int, str], list[_Cluster]] = defaultdict(list)
-    for cluster in new:
-        waiting[cluster.stage, cluster.stratum].append(cluster)
-    for place, clusters in waiting.items():
-        together = totals[place]
-        human = place[0] == HUMAN_STAGE
-        wanted = {
-            "holdout": shares.stage_1_holdout if human else shares.stage_2_holdout,
-            "dev": shares.stage_1_dev if human else shares.stage_2_dev,
-        }
-        # Counted before any is drawn, so that one split's filling does not count for the other.
-        lacking = {
-            split: int(share * len(together) + 0.5) - sum(c.split == split for c in together)
-            for split, share in wanted.items()
-        }
-        ranked = sorted(clusters, key=lambda c: digest("split", str(seed), c.key))
-        for split in ("holdout", "dev"):
-            taken = ranked[: max(0, lacking[split])]
-            for cluster in taken:
-                cluster.split = split
-            ranked = ranked[len(taken) :]
-        for cluster in ranked:
-            cluster.split = "train"
+def _find_members(database: duckdb.DuckDBPyConnection) -> None:
+    """Table `members`: a prompt that is there or was, its cluster, the place it counts for, what was assigned before.
+
+    A cluster is named by the lowest of the cluster ids that are connected: two are by a prompt that has had both.
+    """
+    database.execute(
+        """
+        create temp table places as
+        select stage, stratum, cast(row_number() over (order by stage, stratum) as integer) as place
+        from (select distinct stage, stratum from prompts);
+
+        create temp table current as
+        select
+            prompt_id,
+            min(coalesce(prompt_cluster_id, prompt_id)) as prompt_cluster_id,
+            max(coalesce(prompt_cluster_id, prompt_id)) as highest_cluster_id,
+            min(place) as place
+        from prompts
+        inner join places using (stage, stratum)
+        group by prompt_id
+        """
+    )
+    connected = database.execute(
+        """
+        select distinct current.prompt_cluster_id as one, coalesce(prompts.prompt_cluster_id, prompt_id) as other
+        from current
+        inner join prompts using (prompt_id)
+        where current.prompt_cluster_id <> highest_cluster_id
+        union
+        select current.prompt_cluster_id, previous.prompt_cluster_id
+        from current
+        inner join previous using (prompt_id)
+        where current.prompt_cluster_id <> previous.prompt_cluster_id
+        """
+    ).to_arrow_table()
+    database.register("merged", lowest_of_component(connected["one"], connected["other"]))
+    database.execute(
+        """
+        create temp table members as
+        select
+            prompt_id,
+            coalesce(current.prompt_cluster_id, previous.prompt_cluster_id) as prompt_cluster_id,
+            coalesce(merged.lowest, current.prompt_cluster_id, previous.prompt_cluster_id) as cluster,
+            place,
+            split,
+            assigned_seq,
+            usable
+        from current
+        full join previous using (prompt_id)
+        left join merged on merged.member = coalesce(current.prompt_cluster_id, previous.prompt_cluster_id);
+
+        drop table current
+        """
+    )
+
+
+def _find_clusters(database: duckdb.DuckDBPyConnection) -> None:
+    """Table `clusters`: its place, and the split of its oldest assignment, usable ones before the others."""
+    database.execute(
+        """
+        create temp table clusters as
+        select
+            cluster,
+            min(place) as place,
+            arg_min(split, assigned_seq + if(usable, 0, cast(1 as bigint) << 62)) as split,
+            bool_or(usable) as usable
+        from members
+        group by cluster
+        """
+    )
+
+
+def _draw(database: duckdb.DuckDBPyConnection, shares: SplitSettings, seed: int) -> pa.Table:
+    """A split for every new cluster: per place, holdout and dev are filled up to their shares."""
+    places = database.execute(
+        """
+        select place, stage, count(*), count(*) filter (split = 'holdout'), count(*) filter (split = 'dev')
+        from clusters
+        inner join places using (place)
+        group by place, stage
+        """
+    ).fetchall()
+    new = database.execute("select cluster, place from clusters where split is null").to_arrow_table()
+    rank = _rank_within_place(new, seed)
+    place = new["place"].to_numpy()
+    last_place = max((number for number, *_ in places), default=0)
+    # Ranks below the first bound are holdout, below the second dev.
+    bounds = np.zeros((2, last_place + 1), np.int64)
+    for number, stage, num_clusters, num_holdout, num_dev in places:
+        human = stage == HUMAN_STAGE
+        holdout = int((shares.stage_1_holdout if human else shares.stage_2_holdout) * num_clusters + 0.5)
+        dev = int((shares.stage_1_dev if human else shares.stage_2_dev) * num_clusters + 0.5)
+        bounds[:, number] = max(0, holdout - num_holdout), max(0, dev - num_dev)
+    bounds[1] += bounds[0]
+    code = (rank >= bounds[0][place]).astype(np.int8) + (rank >= bounds[1][place])
+    split = pa.DictionaryArray.from_arrays(pa.array(code), pa.array(["holdout", "dev", "train"]))
+    return pa.table({"cluster": new["cluster"], "split": split.cast(pa.string())})
+
+
+def _rank_within_place(clusters: pa.Table, seed: int) -> np.ndarray:
+    """Rank from 0 of each cluster among those of its place, by the hash of seed and cluster."""
+    # As `identity.digest("split", seed, cluster)`, the fields that are the same for all hashed once.
+    begun = hashlib.blake2b(digest_size=16)
+    for value in (b"split", str(seed).encode()):
+        begun.update(len(value).to_bytes(8, "big") + value)
+    hashes = np.empty((len(clusters), 2), ">u8")
+    done = 0
+    for chunk in clusters["cluster"].chunks:
+        digests = []
+        for name in chunk.to_pylist():
+            state, value = begun.copy(), name.encode()
+            state.update(len(value).to_bytes(8, "big") + value)
+            digests.append(state.digest())
+        hashes[done : done + len(chunk)] = np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2)
+        done += len(chunk)
+    place = clusters["place"].to_numpy()
+    order = np.lexsort((hashes[:, 1], hashes[:, 0], place))
+    sizes = np.bincount(place) if len(place) else np.zeros(0, np.int64)
+    first = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+    rank = np.empty(len(place), np.int64)
+    rank[order] = np.arange(len(place)) - first[place[order]]
+    return rank
+
+
+def _numbered(table: pa.Table) -> pa.Table:
+    """Rows that are new get the sequence numbers after the highest known one, in their order."""
+    known = table["assigned_seq"]
+    new = pc.is_null(known).to_numpy()
+    last = pc.max(known).as_py()
+    number = np.cumsum(new) + (-1 if last is None else last)
+    seq = np.where(new, number, pc.fill_null(known, 0).to_numpy())
+    at = table.schema.get_field_index("assigned_seq")
+    return table.set_column(at, TABLES["prompt_splits"].schema.field("assigned_seq"), pa.array(seq, pa.int64()))
