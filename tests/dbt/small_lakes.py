@@ -26,7 +26,7 @@ class SmallLake(Lake):
         return {n: [str(f) for f in self.readable_files(t, **where)] for n, (t, where) in names.items()}
 
     def add_source(self, source: str, rows: list[dict], *, labels: list[dict] | None = None) -> list[str]:
-        """Rows have prompt (text or turns), a, b, label (of a: a, b, tie, ...), agreement, origin, problem; returns pair ids."""
+        """Rows have prompt (text or turns), a, b, label (of a: a, b, tie), agreement, origin, problem; returns pair ids."""
         pairs, events = [], []
         for number, row in enumerate(rows):
             prompt = row.get("prompt", "What is it?")
@@ -76,7 +76,7 @@ class SmallLake(Lake):
     def add_hits(self, source: str, benchmark: str, hits: list[dict]) -> None:
         """Hits of a source's rows on a benchmark: pair_id, source_row, and what differs from an n-gram of prompts."""
         usual = {"text": "prompt", "item_id": "item", "benchmark_text": "prompt", "kind": "13gram"}
-        rows = [{**usual, "num_shared_ngrams": 1, "span": "thirteen words", **hit} for hit in hits]
+        rows = [{**usual, "num_shared_ngrams": 9, "span": "thirteen words", **hit} for hit in hits]
         where = {"source": source, "benchmark": benchmark}
         self.publish("contamination_hits", from_rows([r | where for r in rows], "contamination_hits"), where)
 

@@ -168,6 +168,7 @@ def test_only_the_label_in_force_counts_and_sources_in_any_order_give_the_same_p
         ({"contamination_excludes": ["response:prompt"], "paraphrase_excludes": False}, 1),
         ({"contamination_excludes": ["prompt:prompt"], "paraphrase_excludes": False}, 1),
         ({"contamination_excludes": []}, 0),
+        ({"min_shared_ngrams_of_responses": 10}, 2),
     ],
 )
 def test_which_hits_exclude_is_a_setting(lake, run_layer, setting, dropped):
