@@ -14,7 +14,7 @@ from assets.raw_pairs.catalogue import load_catalogue
 from assets.raw_pairs.data_docs import SourcePage, publish_docs
 from assets.raw_pairs.ingest import ingest_source
 from assets.raw_pairs.quality_signals import SIGNALS_VERSION, measure_source
-from assets.raw_pairs.quality_summary import num_prompts_by_language, summarise
+from assets.raw_pairs.quality_summary import num_prompts_by_language, read_signals, summarise
 from assets.raw_pairs.showing import positions_to_show, shown_pairs
 from assets.raw_pairs.splits import assign_splits, prompts_of
 from assets.settings import RunSettings
@@ -152,7 +152,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                     )
         except SynprefError as error:
             raise failure(error) from error
-        summary = summarise(lake.read("quality_signals", source=source))
+        summary = summarise(read_signals(lake.file_of(manifest)), manifest.num_rows)
         return published(
             manifest,
             unchanged=done is not None,

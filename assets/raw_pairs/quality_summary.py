@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from assets.raw_pairs.languages import detect_languages
+from assets.raw_pairs.languages import UNKNOWN, detect_languages
 from assets.raw_pairs.quality_flags import FLAGS
 from assets.raw_pairs.quality_signals import prompt_texts
 from assets.settings import QualitySettings
 
 NUM_LANGUAGES = 12
+# Quantiles are those of every k-th row beyond this many: the memory a summary takes does not grow with the source.
+MAX_QUANTILE_ROWS = 200_000
 
 _QUANTILES = (0.5, 0.95, 0.99)
 _RATES = (
@@ -34,7 +40,7 @@ class QualitySummary:
     Attributes:
         languages: texts (prompt and both responses) by language, most frequent first; beyond twelve, `others`.
         found: one row per thing that a pair can hold, with how many pairs do and their share.
-        measured: one row per measure of responses, with its mean and quantiles.
+        measured: one row per measure of responses, with its mean, quantiles and largest value.
         flagged: pairs by broken threshold; empty when no threshold is set or none is broken.
         num_mixed_languages: pairs whose two responses are in different known languages.
     """
@@ -46,17 +52,50 @@ class QualitySummary:
     num_mixed_languages: int
 
 
-def summarise(signals: pa.Table) -> QualitySummary:
-    """Summary of a table of contract `quality_signals`."""
-    first, second = (np.array(signals[f"language_{side}"].to_pylist(), dtype=object) for side in ("1", "2"))
-    mixed = int(np.sum((first != second) & (first != "unknown") & (second != "unknown")))
-    flags = Counter(flag for row in signals["flags"].to_pylist() for flag in row)
+def read_signals(path: Path) -> Iterator[pa.Table]:
+    """A file of `quality_signals`, part by part."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield pa.Table.from_batches([batch])
+
+
+def summarise(parts: Iterable[pa.Table], num_rows: int) -> QualitySummary:
+    """Summary of a partition of `quality_signals`.
+
+    Args:
+        parts: its rows, in order, as one table or many.
+        num_rows: of all parts together.
+    """
+    spoken: Counter[str] = Counter()
+    flags: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    sums, largest = dict.fromkeys(dict(_RATES), 0.0), dict.fromkeys(dict(_RATES), 0.0)
+    sampled: dict[str, list[np.ndarray]] = {name: [] for name in dict(_RATES)}
+    step = -(-num_rows // MAX_QUANTILE_ROWS) or 1
+    num_mixed = seen = 0
+    for part in parts:
+        spoken += _spoken([part[f"language_{text}"] for text in ("prompt", "1", "2")])
+        num_mixed += _num_mixed(part["language_1"], part["language_2"])
+        flags.update(flag for row in part["flags"].to_pylist() for flag in row)
+        for name, holds in _holds(part).items():
+            found[name] += int(holds.sum())
+        for name, column in _RATES:
+            values = np.stack([part[f"{column}_{side}"].to_numpy() for side in ("1", "2")])
+            sums[name] += float(values.sum())
+            largest[name] = max(largest[name], float(values.max(initial=0)))
+            sampled[name].append(values[:, -seen % step :: step].ravel())
+        seen += len(part)
     return QualitySummary(
-        languages=_ranked([signals[f"language_{text}"] for text in ("prompt", "1", "2")]),
-        found=[_found(name, holds, len(signals)) for name, holds in _holds(signals).items()],
-        measured=[_measured(name, column, signals) for name, column in _RATES],
+        languages=_ranked(spoken),
+        found=[{"pairs with": name, "pairs": n, "share": n / max(1, num_rows)} for name, n in found.items()],
+        measured=[
+            {"of responses": name, "mean": sums[name] / max(1, 2 * num_rows)}
+            | _quantiles(np.concatenate([np.zeros(0), *sampled[name]]))
+            | {"largest": largest[name]}
+            for name in sums
+        ],
         flagged={name: flags[name] for name in FLAGS if flags[name]},
-        num_mixed_languages=mixed,
+        num_mixed_languages=num_mixed,
     )
 
 
@@ -67,19 +106,28 @@ def num_prompts_by_language(rows: pa.Table, settings: QualitySettings) -> dict[s
         rows: of contract `pairs`, few enough to be held at once.
     """
     _, last_turns = prompt_texts(rows["prompt"].combine_chunks())
-    return _ranked([detect_languages(last_turns, settings.language_chars)[0]])
+    return _ranked(_spoken([detect_languages(last_turns, settings.language_chars)[0]]))
 
 
-def _ranked(columns: list[pa.Array]) -> dict[str, int]:
-    spoken: Counter[str] = Counter()
+def _spoken(columns: Iterable[pa.Array]) -> Counter[str]:
+    counts: Counter[str] = Counter()
     for column in columns:
         for entry in column.value_counts().to_pylist():
-            spoken[entry["values"]] += entry["counts"]
+            counts[entry["values"]] += entry["counts"]
+    return counts
+
+
+def _ranked(spoken: Counter[str]) -> dict[str, int]:
     ranked = sorted(spoken.items(), key=lambda item: (-item[1], item[0]))
     languages = dict(ranked[:NUM_LANGUAGES])
     if len(ranked) > NUM_LANGUAGES:
         languages["others"] = sum(count for _, count in ranked[NUM_LANGUAGES:])
     return languages
+
+
+def _num_mixed(first: pa.ChunkedArray, second: pa.ChunkedArray) -> int:
+    known = pc.and_(pc.not_equal(first, UNKNOWN), pc.not_equal(second, UNKNOWN))
+    return pc.sum(pc.and_(known, pc.not_equal(first, second))).as_py() or 0
 
 
 def _holds(signals: pa.Table) -> dict[str, np.ndarray]:
@@ -100,13 +148,7 @@ def _holds(signals: pa.Table) -> dict[str, np.ndarray]:
     return holds | {name.removeprefix("num_").replace("_", " "): column(name) > 0 for name in counted}
 
 
-def _found(name: str, holds: np.ndarray, num_rows: int) -> dict[str, Any]:
-    return {"pairs with": name, "pairs": int(holds.sum()), "share": float(holds.sum()) / max(1, num_rows)}
-
-
-def _measured(name: str, column: str, signals: pa.Table) -> dict[str, Any]:
-    values = np.concatenate([signals[f"{column}_{side}"].to_numpy() for side in ("1", "2")])
+def _quantiles(values: np.ndarray) -> dict[str, float]:
     if not len(values):
-        return {"of responses": name}
-    quantiles = {f"{q:.0%}": float(v) for q, v in zip(_QUANTILES, np.quantile(values, _QUANTILES), strict=True)}
-    return {"of responses": name, "mean": float(values.mean()), **quantiles, "largest": float(values.max())}
+        return {}
+    return {f"{q:.0%}": float(v) for q, v in zip(_QUANTILES, np.quantile(values, _QUANTILES), strict=True)}

@@ -107,8 +107,10 @@ KINDS = (
         _is_phone,
     ),
     PatternKind("num_ibans", r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", is_iban),
-    PatternKind("num_cards", r"\b(?:\d[ -]?){12,18}\d\b", is_card_number),
-    # IPv4 that is routed on the internet; private, loopback and documentation ranges are nobody's.
+    # Not the digits of a decimal fraction, whose checksum holds one time in ten.
+    PatternKind("num_cards", r"(?:^|[^.\w])(?:\d[ -]?){12,18}\d\b", is_card_number),
+    # IPv4 that is routed on the internet; private, loopback and documentation ranges are nobody's. A version number
+    # of four parts looks the same.
     PatternKind("num_ips", r"\b(?:\d{1,3}\.){3}\d{1,3}\b", _is_public_ip, hint="."),
 )
 PII_COLUMNS = tuple(kind.column for kind in KINDS if kind.column != "num_secrets")

@@ -61,7 +61,9 @@ def num_encoding_faults(texts: pa.Array) -> np.ndarray:
 
 
 def refusals(texts: pa.Array) -> np.ndarray:
-    """Whether each text begins with a refusal in English, by patterns; looks at the first 300 characters.
+    """Whether each text begins with a refusal or a disclaimer in English, by patterns, in its first 300 characters.
+
+    "As an AI language model, I don't have opinions. However, ..." counts: what follows is not looked at.
 
     >>> refusals(pa.array(["I'm sorry, but I can't help with that.", "Sorry is a song by Justin Bieber."])).tolist()
     [True, False]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assets.contracts import conform
 from assets.errors import ConfigError
-from assets.raw_pairs import optional_signals, quality_signals
+from assets.raw_pairs import optional_signals, quality_signals, quality_summary
 from assets.raw_pairs.languages import detect_languages
 from assets.raw_pairs.quality_signals import measure_signals, measure_source, prompt_texts
 from assets.raw_pairs.quality_summary import summarise
@@ -193,6 +193,8 @@ FOUND = [
     ("num_ibans", "DE88370400440532013000", 0),
     ("num_cards", "4111 1111 1111 1111 and 5500-0000-0000-0004", 2),
     ("num_cards", "1234567890123456, 4111111111111112", 0),
+    ("num_cards", "4111111111111111", 1),
+    ("num_cards", "0.4111111111111111 and x4111111111111111", 0),
     ("num_ips", "host 8.8.8.8 answers", 1),
     ("num_ips", "127.0.0.1, 192.168.1.1, 300.1.1.1, version 1.2.3", 0),
 ]
@@ -278,7 +280,7 @@ def test_no_matched_text_is_in_the_table_or_its_summary():
     secret, mail = "ghp_" + "Zq9X" * 9, "ann.lee@uni.edu"
     signals = measure_signals(rows((f"My key is {secret}", mail, "no")), QualitySettings())
     assert (signals["num_secrets"][0].as_py(), signals["num_emails"][0].as_py()) == (1, 1)
-    text = json.dumps(signals.to_pylist()) + repr(summarise(signals))
+    text = json.dumps(signals.to_pylist()) + repr(summarise([signals], len(signals)))
     assert "Zq9X" not in text
     assert "ann.lee" not in text
 
@@ -290,7 +292,7 @@ def test_summary_counts_pairs_and_ranks_languages():
     signals = measure_signals(
         rows((english, english, german), (english, refusal, english), ("42", "# A\n", "# B\n")), QualitySettings()
     )
-    summary = summarise(signals)
+    summary = summarise([signals], len(signals))
     assert list(summary.languages.items()) == [("en", 5), ("unknown", 3), ("de", 1)]
     found = {row["pairs with"]: row["pairs"] for row in summary.found}
     assert found["one response refuses"] == 1
@@ -302,7 +304,17 @@ def test_summary_counts_pairs_and_ranks_languages():
 
 
 def test_summary_of_no_rows():
-    assert summarise(measure_signals(rows(), QualitySettings())).languages == {}
+    assert summarise([measure_signals(rows(), QualitySettings())], 0).languages == {}
+
+
+def test_a_summary_does_not_depend_on_how_the_rows_are_cut(monkeypatch):
+    texts = [(f"{'What is the way to the coast? ' * 2}{n}", "yes " * n, f"# {n}\n- a@uni.edu") for n in range(20)]
+    signals = measure_signals(rows(*texts), QualitySettings())
+    for limit in (200_000, 7):
+        monkeypatch.setattr(quality_summary, "MAX_QUANTILE_ROWS", limit)
+        whole = summarise([signals], len(signals))
+        assert summarise([signals.slice(n, 3) for n in range(0, 20, 3)], len(signals)) == whole
+        assert whole.measured[0]["largest"] == 19
 
 
 # --- a source's partition ---
