@@ -110,8 +110,8 @@ def precision(compared: Comparison, chosen: NDArray[np.bool_], threshold: float,
         item = compared.rows["item"].iloc[at]
         right = compared.own[at] >= threshold and compared.numbers_own[at] >= min_numbers
         num_wrong = int(((compared.others[at] >= threshold) & (compared.numbers_others[at] >= min_numbers)).sum())
-        values += [1.0] * right + [0.0] * num_wrong
-        clusters += [item] * (right + num_wrong)
+        values += [1.0] * int(right) + [0.0] * num_wrong
+        clusters += [item] * (int(right) + num_wrong)
     return estimate_accuracy(values, clusters, seed=_SEED)
 
 

@@ -237,7 +237,7 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 @numba.njit(cache=False)
-def _draw(key, length, table):  # type: ignore[no-untyped-def]
+def _draw(key, length, table):
     words = np.empty(length, np.int32)
     state = key
     for position in range(length):
@@ -249,7 +249,7 @@ def _draw(key, length, table):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=False)
-def _spell(words, starts, letters):  # type: ignore[no-untyped-def]
+def _spell(words, starts, letters):
     size = len(words) - 1
     for word in words:
         size += starts[word + 1] - starts[word]

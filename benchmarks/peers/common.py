@@ -46,6 +46,18 @@ def measured(result: dict, num_documents: int) -> Iterator[None]:
     }
 
 
+class SplitOnSpaces:
+    """A word tokenizer for datatrove that costs next to nothing.
+
+    datatrove folds case, punctuation and white space before it asks for words. On texts of plain words this then gives
+    the words spaCy gives, without the time spaCy takes.
+    """
+
+    def word_tokenize(self, text: str) -> list[str]:
+        """Words of a folded text."""
+        return text.split()
+
+
 def report(result: dict) -> None:
     """One line of JSON."""
     print(json.dumps(result), flush=True)

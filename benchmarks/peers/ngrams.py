@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -26,24 +26,23 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.decont import NGramsDecontConfig, NGramsDecontFilter, NGramsDecontIndexer
 from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter
+from datatrove.utils.hashing import create_hash_func
+from datatrove.utils.typeshelper import Languages
+from datatrove.utils.word_tokenizers import load_word_tokenizer
 
-from benchmarks.peers.common import measured, report, shard
+from benchmarks.peers.common import SplitOnSpaces, measured, report, shard
 from benchmarks.peers.recall import recall_of_copies
 
 
-class OfflineIndexer(NGramsDecontIndexer):
-    """The indexer without its tasks from the network."""
-
-    _requires_dependencies: ClassVar[list[str]] = []
-
-
-def write_index(prompts: Path, folder: Path, config: NGramsDecontConfig) -> int:
+def write_index(prompts: Path, folder: Path, config: NGramsDecontConfig, tokenizer: str) -> int:
     """Index of all n-grams of the prompts; returns how many there are."""
-    indexer = OfflineIndexer(str(folder), config=config)
+    words = SplitOnSpaces() if tokenizer == "spaces" else load_word_tokenizer(Languages.english)
+    # The indexer cannot be made without lighteval; its rule needs no more of it than this.
+    indexer = SimpleNamespace(config=config, tokenizer=words, hash_func=create_hash_func(config.hash_config))
     hashes: set[int] = set()
     with prompts.open("rb") as lines:
         for line in lines:
-            hashes.update(indexer.compute_hashes(json.loads(line)["text"]))
+            hashes.update(NGramsDecontIndexer.compute_hashes(indexer, json.loads(line)["text"]))
     np.array(sorted(hashes), dtype=config.hash_config.np_descr).tofile(folder / "benchmark.index.hashes")
     return len(hashes)
 
@@ -57,17 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--planted", type=Path, help="what benchmarks.texts planted: recall is printed")
     parser.add_argument("--ngram", type=int, default=13)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--tokenizer", choices=["spacy", "spaces"], default="spacy")
     given = parser.parse_args(arguments)
     config = NGramsDecontConfig(n_grams=given.ngram)
-    result: dict = {"tool": "datatrove ngrams", "ngram": given.ngram}
+    result: dict = {"tool": "datatrove ngrams", "tokenizer": given.tokenizer, "ngram": given.ngram}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "index").mkdir()
         num_documents = shard(given.documents, folder / "input", given.workers)
         with measured(result, num_documents):
-            result["indexed_ngrams"] = write_index(given.benchmark, folder / "index", config)
+            result["indexed_ngrams"] = write_index(given.benchmark, folder / "index", config, given.tokenizer)
             removed = JsonlWriter(str(folder / "removed"), compression=None)
             step = NGramsDecontFilter(str(folder / "index"), config=config, exclusion_writer=removed)
+            if given.tokenizer == "spaces":
+                step.tokenizer = SplitOnSpaces()
             LocalPipelineExecutor(
                 [JsonlReader(str(folder / "input")), step, JsonlWriter(str(folder / "kept"), compression=None)],
                 tasks=given.workers,
