@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -39,6 +40,7 @@ MIN_PRECISION = 0.95
 FALSE_BELOW_PERCENTILE = 1
 _GRID = np.round(np.arange(0.30, 0.991, 0.01), 2)
 _SEED = 1
+_TIMED_PER_SOURCE = 30
 # The pool's own copy of the originals is not unrelated.
 _ORIGINALS_IN_POOL = "gsm8k_solutions"
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|[a-z]+")
@@ -248,9 +250,10 @@ def measure(data: Path, embedding: EmbeddingSettings, cache: Path | None, per_so
     threshold = choose_threshold(compared, choosing)
     false_below = round(float(np.percentile(compared.own[choosing], FALSE_BELOW_PERCENTILE)), 2)
     kinds = {kind: (compared.rows["kind"] == kind).to_numpy() & ~choosing for kind in compared.rows["kind"].unique()}
-    timed = sources["webgpt_test"][:256]
-    started = time.monotonic()
+    timed = [text for some in sources.values() for text in some[:_TIMED_PER_SOURCE]]
+    load, started, cpu_started = os.getloadavg()[0], time.monotonic(), time.process_time()
     embed(timed, embedding, keep_end=False)
+    wall_s, cpu_s = time.monotonic() - started, time.process_time() - cpu_started
     return {
         "model": embedding.model or embedding.provider,
         "threshold": threshold,
@@ -276,7 +279,12 @@ def measure(data: Path, embedding: EmbeddingSettings, cache: Path | None, per_so
         "unrelated": unrelated_rates(sources, originals, vector_of, threshold),
         "ngram_hits": false_hits(data, num_hits, embedder, false_below),
         # Loading the model is in it: what a small source costs.
-        "texts_per_s": round(len(timed) / (time.monotonic() - started)) if timed else None,
+        "speed": {
+            "texts": len(timed),
+            "texts_per_s": round(len(timed) / wall_s, 1),
+            "texts_per_cpu_s": round(len(timed) / cpu_s, 1),
+            "load_before": round(load, 2),
+        },
     }
 
 
@@ -291,7 +299,8 @@ def markdown(result: dict) -> str:
 
     lines = [
         f"Model {result['model']}; threshold {result['threshold']:.2f}, chosen on the other half of the items as the "
-        f"lowest with precision {MIN_PRECISION} or more.",
+        f"lowest with precision {MIN_PRECISION} or more. Rephrasings without text, left out: "
+        f"{json.dumps(result['empty_rephrasings'])}.",
         "",
         "| kind | n | exact | 13-gram | recall | precision | other item hit | with numbers: recall, precision |",
         "|---|---|---|---|---|---|---|---|",
@@ -309,12 +318,15 @@ def markdown(result: dict) -> str:
     lines += ["| unrelated source | prompts | share hit | highest cosine |", "|---|---|---|---|"]
     for source, figures in result["unrelated"].items():
         lines.append(f"| {source} | {figures['n']} | {shown(figures)} | {figures['highest']:.3f} |")
-    hits = result["ngram_hits"]
+    hits, speed = result["ngram_hits"], result["speed"]
     lines += [
         "",
         f"Of {hits['num_hits']} 13-gram hits, the share called false (cosine below {result['false_below']}) is "
         f"{shown(hits['called_false'])}; of the same texts paired at random "
         f"{shown(hits['paired_at_random_called_false'])}.",
+        "",
+        f"Embedding of {speed['texts']} prompts of all sources, with the model's start: "
+        f"{speed['texts_per_s']} texts/s, {speed['texts_per_cpu_s']} per second of one core (load {speed['load_before']} before).",
         "",
     ]
     return "\n".join(lines)
