@@ -162,7 +162,8 @@ def unrelated_rates(sources: dict[str, list[str]], originals: list[str], vector_
     """By source: prompts looked at, share with an original at or above the threshold, and the closest pair."""
     matrix = np.stack([vector_of[text] for text in originals])
     result = {}
-    for source, texts in sources.items():
+    distinct = list(dict.fromkeys(text for texts in sources.values() for text in texts))
+    for source, texts in {**sources, "all, distinct": distinct}.items():
         cosines = np.stack([vector_of[text] for text in texts]) @ matrix.T
         nearest = cosines.max(axis=1)
         top = int(nearest.argmax())
@@ -326,7 +327,8 @@ def markdown(result: dict) -> str:
         f"{shown(hits['paired_at_random_called_false'])}.",
         "",
         f"Embedding of {speed['texts']} prompts of all sources, with the model's start: "
-        f"{speed['texts_per_s']} texts/s, {speed['texts_per_cpu_s']} per second of one core (load {speed['load_before']} before).",
+        f"{speed['texts_per_s']} texts/s, {speed['texts_per_cpu_s']} per second of one core "
+        f"(load {speed['load_before']} before).",
         "",
     ]
     return "\n".join(lines)
