@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo test test-faults lint format ui clean
+.PHONY: setup demo test test-faults lint format ui peers clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,17 @@ format: $(STAMP)
 
 ui: $(STAMP)
 	$(BIN)/synpref ui
+
+# Other projects' tools, for the comparisons in benchmarks/peers; their pins do not go with ours.
+PEERS := .venv-peers
+
+peers: $(PEERS)/.installed
+
+$(PEERS)/.installed: benchmarks/peers/requirements.txt $(STAMP)
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	if [ -z "$$UV_FIND_LINKS" ] && [ -d "$$PIP_FIND_LINKS" ]; then export UV_FIND_LINKS="$$PIP_FIND_LINKS"; fi; \
+	  $(BIN)/uv pip install --quiet --python $(PEERS)/bin/python -r benchmarks/peers/requirements.txt
+	touch $@
 
 clean:
 	rm -rf .synpref dbt_project/target dbt_project/logs

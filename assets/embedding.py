@@ -23,11 +23,15 @@ def retrieval_text(turns: Sequence[dict], attributes: dict | None) -> str:
     return "\n".join(lines)
 
 
-def embed(texts: Sequence[str], settings: EmbeddingSettings, *, cache: Path | None = None) -> np.ndarray:
+def embed(
+    texts: Sequence[str], settings: EmbeddingSettings, *, cache: Path | None = None, keep_end: bool = True
+) -> np.ndarray:
     """Unit vectors of the texts, float32 [len(texts), dimensions]; an empty text gives a zero vector.
 
     Args:
         cache: folder where a sentence model's vectors are kept by text hash; hashed words need none.
+        keep_end: which part of a text beyond `max_tokens` a sentence model reads. The last turn decides what a
+            conversation asks, so retrieval keeps the end; a single prompt says at its beginning what it is about.
     """
     if settings.provider == "hashed_words":
         if not texts:
@@ -42,10 +46,9 @@ def embed(texts: Sequence[str], settings: EmbeddingSettings, *, cache: Path | No
 
     encoder = SentenceEncoder(locate_model(settings.model, settings.revision), settings.max_tokens)
     folder = None if cache is None else cache / f"{encoder.location.fingerprint()}-{settings.max_tokens}"
-    keys = [text_key("conversation", text) for text in texts]
-    # The last turn decides what is asked, so a long conversation loses its beginning.
+    keys = [text_key("conversation" if keep_end else "beginning", text) for text in texts]
     found = EmbeddingCache(folder).embed(
-        dict(zip(keys, texts, strict=True)), lambda some: encoder.encode(some, keep_end=True)
+        dict(zip(keys, texts, strict=True)), lambda some: encoder.encode(some, keep_end=keep_end)
     )
     if not keys:
         return np.zeros((0, encoder.dimensions), np.float32)
