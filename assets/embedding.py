@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assets.settings import EmbeddingSettings
+
+if TYPE_CHECKING:
+    from training.backbones.frozen_encoder import SentenceEncoder
 
 
 def retrieval_text(turns: Sequence[dict], attributes: dict | None) -> str:
@@ -40,11 +45,9 @@ def embed(
 
         vectorizer = HashingVectorizer(n_features=settings.dimensions, ngram_range=(1, 2), norm="l2")
         return vectorizer.transform(texts).toarray().astype(np.float32)
-    from training.backbones.frozen_encoder import SentenceEncoder
     from training.embedding_cache import EmbeddingCache, text_key
-    from training.model_location import locate_model
 
-    encoder = SentenceEncoder(locate_model(settings.model, settings.revision), settings.max_tokens)
+    encoder = _encoder(settings.model, settings.revision, settings.max_tokens)
     folder = None if cache is None else cache / f"{encoder.location.fingerprint()}-{settings.max_tokens}"
     keys = [text_key("conversation" if keep_end else "beginning", text) for text in texts]
     found = EmbeddingCache(folder).embed(
@@ -54,3 +57,12 @@ def embed(
         return np.zeros((0, encoder.dimensions), np.float32)
     vectors = np.stack([found[key].vector for key in keys]).astype(np.float32)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+@lru_cache(maxsize=2)
+def _encoder(model: str, revision: str, max_tokens: int) -> SentenceEncoder:
+    """Loaded once a process: a pool is embedded in many calls."""
+    from training.backbones.frozen_encoder import SentenceEncoder
+    from training.model_location import locate_model
+
+    return SentenceEncoder(locate_model(model, revision), max_tokens)

@@ -45,6 +45,18 @@ class SplitSettings(Settings):
     stage_2_holdout: Share = 0.05
 
 
+class ParaphraseSettings(Settings):
+    """Paraphrases of benchmark prompts, found by the run's sentence encoder (`embedding`); docs/decisions.md has why.
+
+    `threshold`: least cosine of a paraphrase. `false_below`: an n-gram hit of two prompts below it is called false,
+    which is reported and removes nothing.
+    """
+
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.76
+    false_below: Annotated[float, Field(ge=-1, le=1)] = 0.45
+    max_tokens: Positive = 256
+
+
 class DecontaminationSettings(Settings):
     """13-gram contamination. Paper: one shared 13-gram with a first-turn benchmark prompt drops the pair.
 
@@ -69,6 +81,9 @@ class DecontaminationSettings(Settings):
     # Two prompts that share one n-gram exclude, as in the paper. Where a response is of the two, fewer than this are a
     # stock phrase more often than not (docs/decisions.md).
     min_shared_ngrams_of_responses: Positive = 8
+    # None compares words alone: hashed words, the sample's embedding, know no paraphrase.
+    paraphrases: ParaphraseSettings | None = None
+    paraphrase_excludes: bool = True
 
 
 class NearDuplicateSettings(Settings):
@@ -292,6 +307,8 @@ class RunSettings(Settings):
     @model_validator(mode="after")
     def _names_are_unique_and_safe(self) -> RunSettings:
         _safe_name(self.name, "configuration")
+        if self.decontamination.paraphrases and self.embedding.provider == "hashed_words":
+            raise ValueError("decontamination.paraphrases needs a sentence encoder as embedding.provider")
         for what, names in (
             ("benchmark", [b.name for b in self.benchmarks]),
             ("judge", [j.name for j in self.judges]),

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from assets.chance import rank_key, uniform
 from assets.embedding import embed
 from assets.plots import line_chart
-from assets.raw_pairs.hit_similarity import around_span, similarities
+from assets.raw_pairs.overlap.hit_similarity import around_span, similarities
 from assets.raw_pairs.sample.overlap import NGRAM, ngrams, words_of
 from assets.settings import EmbeddingSettings
 from assets.workspace import data_folder

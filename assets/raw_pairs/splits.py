@@ -10,6 +10,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -107,7 +108,7 @@ def assign_splits(
 @contextmanager
 def _database() -> Iterator[duckdb.DuckDBPyConnection]:
     with tempfile.TemporaryDirectory() as spill:
-        config = {"memory_limit": _MEMORY, "temp_directory": spill, "preserve_insertion_order": "false"}
+        config: dict[str, Any] = {"memory_limit": _MEMORY, "temp_directory": spill, "preserve_insertion_order": "false"}
         with duckdb.connect(config=config) as database:
             yield database
 

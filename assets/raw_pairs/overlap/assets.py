@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import numpy as np
 
 from assets import plots
 from assets.errors import SynprefError
 from assets.raw_pairs.catalogue import load_catalogue
+from assets.raw_pairs.overlap.paraphrase_scan import EmbedPart
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
@@ -31,20 +31,25 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult:
         """Texts of one source's pairs that touch a benchmark, by item and span; prompts and responses told apart."""
-        from assets.raw_pairs.overlap.decontaminate import decontaminate, hits_by_class
+        from assets.raw_pairs.overlap.decontaminate import decontaminate, hits_by_class, share_called_false
 
         lake, source = workspace.lake, context.partition_key
         try:
             pairs = lake.require("pairs", source=source, todo=_TODO)[0]
             items = [m for b in settings.benchmarks for m in lake.manifests("benchmark_items", benchmark=b.name)]
             with progress_bar(f"contamination of {source}") as progress:
-                result = decontaminate(lake, pairs, items, settings, progress=progress)
+                result = decontaminate(lake, pairs, items, settings, embed=_embedder(workspace), progress=progress)
         except SynprefError as error:
             raise failure(error) from error
         hits = lake.read("contamination_hits", source=source)
         worst = hits.sort_by([("num_shared_ngrams", "descending"), ("source_row", "ascending")]).slice(0, 20)
+        called_false: dict[str, Any] = {}
+        if chosen := settings.decontamination.paraphrases:
+            compared, false = share_called_false(hits, chosen.false_below)
+            called_false = {"ngram_hits_compared_by_meaning": compared, "called_false": false}
         return dg.MaterializeResult(
             metadata={
+                **called_false,
                 "dagster/row_count": len(hits),
                 "unchanged": not result.scanned,
                 "looked_for": dg.MetadataValue.json(list(result.scanned)),
@@ -118,7 +123,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                     ),
                     similarities=plot(
                         plots.histogram(
-                            np.asarray(found.table["similarity"]), title="Similarity to the nearest", unit="Jaccard"
+                            found.table["similarity"].to_pylist(), title="Similarity to the nearest", unit="Jaccard"
                         )
                     ),
                 )._replace(asset_key=dg.AssetKey(kind.clusters))
@@ -128,6 +133,26 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     return [contamination_hits, text_sketches, near_duplicates]
 
 
-_SHOWN = ["pair_id", "text", "benchmark", "item_id", "benchmark_text", "kind", "num_shared_ngrams", "span"]
+def _embedder(workspace: Workspace) -> EmbedPart:
+    """Embeds texts of a part of the pool, whose vectors are kept in a folder of its own."""
+    from assets.embedding import embed
+
+    chosen = workspace.settings.decontamination.paraphrases
+    settings = workspace.settings.embedding.model_copy(update={"max_tokens": chosen.max_tokens} if chosen else {})
+    folder = workspace.home / "embeddings" / "prompts"
+    return lambda texts, part: embed(texts, settings, cache=folder / part, keep_end=False)
+
+
+_SHOWN = [
+    "pair_id",
+    "text",
+    "benchmark",
+    "item_id",
+    "benchmark_text",
+    "kind",
+    "num_shared_ngrams",
+    "similarity",
+    "span",
+]
 _CLUSTERS_OF_PAIRS = "Pairs that have a near duplicate, with the cluster they are of."
 _CLUSTERS_OF_PROMPTS = "Prompts that have a near duplicate, with the cluster they are of: splits keep it together."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,7 @@ class BenchmarkIndex:
     Attributes:
         texts: one row per benchmark, kind of text and distinct text: benchmark, benchmark_text (prompt or
             response), item_id (the first item that has it), num_items, exact (a prompt's last user turn as exact
-            hits compare it; empty for a response).
+            hits compare it; empty for a response), prompt (that turn as it came; empty for a response).
         ngram: n.
         ngrams: uint64, ascending; an n-gram of several texts stands several times.
         owners: int64, row of `texts` that each of them is from.
@@ -85,6 +85,17 @@ def fold(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+@dataclass
+class _Text:
+    """A distinct text of a benchmark: the first item that has it, its last user turn if it is a prompt, whose it is."""
+
+    item_id: str
+    text: str
+    asked: str
+    items: set[str] = field(default_factory=set)
+    prompts: set[str] = field(default_factory=set)
+
+
 def build_index(items: pa.Table, settings: DecontaminationSettings) -> BenchmarkIndex:
     """Index the benchmarks.
 
@@ -93,7 +104,7 @@ def build_index(items: pa.Table, settings: DecontaminationSettings) -> Benchmark
         settings: `compare` says whether responses count and which turns of a prompt.
     """
     compared = conversations if settings.compare == "all_texts" else last_user_turns
-    rows: dict[tuple[str, str, str], dict] = {}
+    found: dict[tuple[str, str, str], _Text] = {}
     whole = compared(items["prompt"]).to_pylist()
     asked = last_user_turns(items["prompt"]).to_pylist()
     ids, benchmarks, responses = (items[name].to_pylist() for name in ("item_id", "benchmark", "responses"))
@@ -106,20 +117,18 @@ def build_index(items: pa.Table, settings: DecontaminationSettings) -> Benchmark
             key = (benchmark, kind, fold(text))
             if not key[-1]:
                 continue
-            exact = prompt if kind == PROMPT else ""
-            row = rows.setdefault(
-                key, {"item_id": item, "text": text, "exact": exact, "prompts": set(), "items": set()}
-            )
-            row["items"].add(item)
-            row["prompts"].add(prompt)
-            if item < row["item_id"]:
-                row |= {"item_id": item, "text": text}
-    return _index(rows, settings)
+            same = found.setdefault(key, _Text(item, text, asked[number] if kind == PROMPT else ""))
+            same.items.add(item)
+            same.prompts.add(prompt)
+            if item < same.item_id:
+                same.item_id, same.text = item, text
+    return _index(found, settings)
 
 
-def _index(rows: dict[tuple[str, str, str], dict], settings: DecontaminationSettings) -> BenchmarkIndex:
-    keys = sorted(rows)
-    column = TextColumn(pa.array([rows[key]["text"] for key in keys], pa.string()))
+def _index(found: dict[tuple[str, str, str], _Text], settings: DecontaminationSettings) -> BenchmarkIndex:
+    keys = sorted(found)
+    texts = [found[key] for key in keys]
+    column = TextColumn(pa.array([text.text for text in texts], pa.string()))
     ngrams, owners = ngrams_of(column, settings.ngram)
     order = np.lexsort((owners, ngrams))
     ngrams, owners = ngrams[order], owners[order]
@@ -127,49 +136,46 @@ def _index(rows: dict[tuple[str, str, str], dict], settings: DecontaminationSett
     first = np.ones(len(ngrams), bool)
     first[1:] = (ngrams[1:] != ngrams[:-1]) | (owners[1:] != owners[:-1])
     ngrams, owners = ngrams[first], owners[first]
-    common, boilerplate = _boilerplate(ngrams, owners, keys, rows, settings)
+    common, boilerplate = _boilerplate(ngrams, owners, texts, settings)
     telling = ~np.isin(ngrams, common)
     # Exact hits compare the last user turn, whatever n-grams see of a prompt.
-    exact = [rows[key]["exact"] for key in keys]
+    exact = [fold(text.asked) for text in texts]
     exact_keys = ascii_keys_of(TextColumn(pa.array(exact, pa.string())))
-    texts = pa.table(
+    table = pa.table(
         {
             "benchmark": pa.array([benchmark for benchmark, _, _ in keys], pa.string()),
             "benchmark_text": pa.array([kind for _, kind, _ in keys], pa.string()),
-            "item_id": pa.array([rows[key]["item_id"] for key in keys], pa.string()),
-            "num_items": pa.array([len(rows[key]["items"]) for key in keys], pa.int64()),
+            "item_id": pa.array([text.item_id for text in texts], pa.string()),
+            "num_items": pa.array([len(text.items) for text in texts], pa.int64()),
             "exact": pa.array(exact, pa.string()),
+            "prompt": pa.array([text.asked for text in texts], pa.string()),
         }
     )
-    return BenchmarkIndex(texts, settings.ngram, ngrams[telling], owners[telling], exact_keys, boilerplate)
+    return BenchmarkIndex(table, settings.ngram, ngrams[telling], owners[telling], exact_keys, boilerplate)
 
 
 def _boilerplate(
-    ngrams: np.ndarray,
-    owners: np.ndarray,
-    keys: list[tuple[str, str, str]],
-    rows: dict[tuple[str, str, str], dict],
-    settings: DecontaminationSettings,
+    ngrams: np.ndarray, owners: np.ndarray, texts: list[_Text], settings: DecontaminationSettings
 ) -> tuple[np.ndarray, tuple[tuple[str, int], ...]]:
     """N-grams in the texts of too many prompts: their hashes, and their words with the number of prompts."""
     starts = np.flatnonzero(np.r_[True, ngrams[1:] != ngrams[:-1]]) if len(ngrams) else np.zeros(0, np.int64)
     ends = np.r_[starts[1:], len(ngrams)].astype(np.int64)
-    # Texts are at least as many as their prompts but where one text answers several prompts.
-    prompts_of = [rows[key]["prompts"] for key in keys]
-    weights = np.array([len(prompts) for prompts in prompts_of], np.int64)
+    # One text may answer several prompts, several may answer one: only n-grams of many texts are looked at again.
+    weights = np.array([len(text.prompts) for text in texts], np.int64)
     sums = np.add.reduceat(weights[owners], starts) if len(starts) else starts
-    found = []
+    common, described = [], []
     for group in np.flatnonzero(sums > settings.max_benchmark_prompts):
-        prompts = set().union(*(prompts_of[owner] for owner in owners[starts[group] : ends[group]]))
-        if len(prompts) > settings.max_benchmark_prompts:
-            found.append((ngrams[starts[group]], int(owners[starts[group]]), len(prompts)))
-    described = []
-    for value, owner, num_prompts in found:
-        hashes, _ = ngrams_of(TextColumn(pa.array([rows[keys[owner]]["text"]])), settings.ngram)
-        place = int(np.flatnonzero(hashes == value)[0])
-        described.append((" ".join(words_of(rows[keys[owner]]["text"])[place : place + settings.ngram]), num_prompts))
+        having = [texts[owner] for owner in owners[starts[group] : ends[group]]]
+        num_prompts = len(set().union(*(text.prompts for text in having)))
+        if num_prompts > settings.max_benchmark_prompts:
+            value = ngrams[starts[group]]
+            hashes, _ = ngrams_of(TextColumn(pa.array([having[0].text])), settings.ngram)
+            place = int(np.flatnonzero(hashes == value)[0])
+            words = words_of(having[0].text)[place : place + settings.ngram]
+            common.append(value)
+            described.append((" ".join(words), num_prompts))
     described.sort(key=lambda entry: (-entry[1], entry[0]))
-    return np.array([value for value, _, _ in found], np.uint64), tuple(described)
+    return np.array(common, np.uint64), tuple(described)
 
 
 def words_of(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -13,13 +13,16 @@ import pyarrow.compute as pc
 from assets.identity import digest
 from assets.lake import Lake
 from assets.partition_writer import Manifest
-from assets.raw_pairs.overlap.benchmark_index import build_index
+from assets.raw_pairs.overlap.benchmark_index import BenchmarkIndex, build_index
 from assets.raw_pairs.overlap.contamination import COLUMNS, ContaminationScan
+from assets.raw_pairs.overlap.paraphrase_scan import EmbedPart, ParaphraseScan, prompts_with_rows
 from assets.raw_pairs.overlap.row_groups import Progress, map_row_groups
-from assets.settings import RunSettings
+from assets.settings import DecontaminationSettings, RunSettings
 from assets.staleness import current, fingerprint
 
 _TABLE = "contamination_hits"
+# Settings that decide what is found; the others decide what of it excludes.
+_LOOKING = {"compare", "ngram", "max_benchmark_prompts", "paraphrases"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def decontaminate(
     items: Sequence[Manifest],
     settings: RunSettings,
     *,
+    embed: EmbedPart | None = None,
     progress: Progress | None = None,
 ) -> SourceContamination:
     """Publish a source's `contamination_hits` against each benchmark.
@@ -52,25 +56,29 @@ def decontaminate(
     Args:
         pairs: manifest of the source's pairs.
         items: manifests of the benchmarks to look for.
+        embed: needed where the settings ask for paraphrases.
     """
     source = pairs.partition["source"]
-    inputs = fingerprint(settings, ["decontamination"], [pairs, *items])
+    chosen = settings.decontamination
+    encoder = settings.section_hash("embedding") if chosen.paraphrases else ""
+    inputs = fingerprint(settings, [], [pairs, *items], chosen.model_dump_json(include=_LOOKING), encoder)
     names = sorted(m.partition["benchmark"] for m in items)
     published = {name: lake.manifest(_TABLE, _partition(source, name)) for name in names}
     done = {name: current(lake, _TABLE, _partition(source, name), inputs) for name in names}
     if all(done.values()):
         return SourceContamination({name: m for name, m in done.items() if m is not None}, ())
     tables = [lake.read("benchmark_items", benchmark=name) for name in names]
-    index = build_index(pa.concat_tables(tables), settings.decontamination)
-    made_from = {name: digest(pairs.content_hash, index.fingerprint(name)) for name in names}
+    index = build_index(pa.concat_tables(tables), chosen)
+    how = chosen.model_dump_json(include=_LOOKING - {"max_benchmark_prompts"})
+    made_from = {name: digest(pairs.content_hash, index.fingerprint(name), how, encoder) for name in names}
     stale = [name for name in names if not _is_made_from(lake, published[name], made_from[name])]
     for name in set(names) - set(stale):
         # Nothing that decides its hits changed: only what it is compared with next time does.
         hits = lake.read(_TABLE, **_partition(source, name))
         lake.publish(_TABLE, hits, _partition(source, name), inputs=inputs, info={"made_from": made_from[name]})
     if stale:
-        scan = ContaminationScan(index.only(stale), settings.decontamination)
-        _publish(lake, pairs, scan, {name: made_from[name] for name in stale}, inputs, progress)
+        hits = _hits(lake, pairs, index.only(stale), chosen, embed, progress)
+        _publish(lake, source, hits, {name: made_from[name] for name in stale}, inputs)
     manifests = {name: lake.require(_TABLE, **_partition(source, name), todo="run again")[0] for name in names}
     return SourceContamination(manifests, tuple(stale), index.boilerplate)
 
@@ -83,15 +91,30 @@ def _is_made_from(lake: Lake, manifest: Manifest | None, made_from: str) -> bool
     return manifest is not None and manifest.info.get("made_from") == made_from and lake.file_of(manifest).exists()
 
 
-def _publish(
+def _hits(
     lake: Lake,
     pairs: Manifest,
-    scan: ContaminationScan,
-    made_from: dict[str, str],
-    inputs: str,
+    index: BenchmarkIndex,
+    settings: DecontaminationSettings,
+    embed: EmbedPart | None,
     progress: Progress | None,
-) -> None:
-    source = pairs.partition["source"]
+) -> Iterator[pa.Table]:
+    """Hits of a source, a row group at a time."""
+    scan = ContaminationScan(index, settings)
+    if settings.paraphrases is None:
+        yield from map_row_groups(lambda rows, _: scan.hits(rows), lake, pairs, COLUMNS, progress=progress)
+        return
+    assert embed is not None, "paraphrases need an embedder"
+    paraphrases = ParaphraseScan(index, settings.paraphrases, embed)
+
+    def looked_up(rows: pa.Table, first: int) -> tuple[pa.Table, pa.Table, int]:
+        return prompts_with_rows(rows), scan.hits(rows), first
+
+    for prompts, hits, first in map_row_groups(looked_up, lake, pairs, COLUMNS, progress=progress):
+        yield paraphrases.hits(prompts, hits, f"{pairs.partition['source']}-{first}")
+
+
+def _publish(lake: Lake, source: str, found: Iterable[pa.Table], made_from: dict[str, str], inputs: str) -> None:
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(
@@ -99,7 +122,7 @@ def _publish(
             )
             for name, made in made_from.items()
         }
-        for hits in map_row_groups(lambda rows, _: scan.hits(rows), lake, pairs, COLUMNS, progress=progress):
+        for hits in found:
             for name in pc.unique(hits["benchmark"]).to_pylist():
                 writers[name].write(hits.filter(pc.equal(hits["benchmark"], name)))
 
@@ -123,3 +146,9 @@ def hits_by_class(hits: pa.Table) -> list[dict[str, object]]:
 
 def _class(text: str, benchmark_text: str) -> str:
     return f"{'prompt' if text == 'prompt' else 'response'} with benchmark {benchmark_text}"
+
+
+def share_called_false(hits: pa.Table, false_below: float) -> tuple[int, int]:
+    """N-gram hits of two prompts that were compared by meaning, and how many of them are called false."""
+    compared = hits.filter(pc.and_(pc.is_valid(hits["similarity"]), pc.match_substring(hits["kind"], "gram")))
+    return len(compared), pc.sum(pc.less(compared["similarity"], false_below)).as_py() or 0

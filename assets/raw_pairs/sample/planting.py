@@ -33,10 +33,12 @@ def near_duplicate(rng: Random, original: SampleRow) -> SampleRow:
     (role, text) = original.turns[-1]
     turns = (*original.turns[:-1], (role, text.replace(".", " !").replace("?", " ??").upper()))
     copy = replace(original, turns=turns, planted="near_duplicate", detail="case and punctuation", original=original)
-    longer = "first" if len(original.first.split()) > len(original.second.split()) else "second"
-    response = getattr(original, longer)
-    if len(response.split()) >= 10 and rng.random() < 0.5:
-        copy = replace(copy, detail="and a word more", **{longer: f"{response} Indeed."})
+    if max(len(original.first.split()), len(original.second.split())) >= 10 and rng.random() < 0.5:
+        copy = replace(copy, detail="and a word more")
+        if len(original.first.split()) > len(original.second.split()):
+            copy = replace(copy, first=f"{original.first} Indeed.")
+        else:
+            copy = replace(copy, second=f"{original.second} Indeed.")
     return swapped(copy) if rng.random() < 0.5 else copy
 
 

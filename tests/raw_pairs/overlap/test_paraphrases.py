@@ -7,9 +7,9 @@ import pytest
 from assets.contracts import contract_of
 from assets.embedding import embed
 from assets.errors import ContractError
-from assets.raw_pairs import paraphrases
-from assets.raw_pairs.hit_similarity import around_span, similarities
-from assets.raw_pairs.paraphrases import find_paraphrases, hit_rows, vectors_of
+from assets.raw_pairs.overlap import paraphrases
+from assets.raw_pairs.overlap.hit_similarity import around_span, similarities
+from assets.raw_pairs.overlap.paraphrases import find_paraphrases, hit_rows, vectors_of
 from assets.settings import EmbeddingSettings
 from assets.workspace import data_folder
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.raw_pairs.paraphrases import SIMILARITY_DIGITS, Embed
+from assets.raw_pairs.overlap.paraphrases import SIMILARITY_DIGITS, Embed
 
 # What stands between words, by decontamination's definition of a word.
 _BETWEEN = r"[\x00-/:-`{-\x7f]*"
