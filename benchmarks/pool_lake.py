@@ -57,7 +57,10 @@ def write_pool_lake(folder: Path, num_pairs: int, seed: int = 1) -> dict[str, li
     ):
         # Clusters of two: every so many-th key and the one after it.
         members = keys[:num][(keys[:num] % round(2 / share)) < 2]
-        cluster = {f"{column}_id": hex_ids(members, kind), f"{column}_cluster_id": hex_ids(members & ~np.uint64(1), kind)}
+        cluster = {
+            f"{column}_id": hex_ids(members, kind),
+            f"{column}_cluster_id": hex_ids(members & ~np.uint64(1), kind),
+        }
         rows = cluster | {"similarity": np.full(len(members), 0.9)}
         files[table] = [_write(folder / f"{table}.parquet", table, rows)]
     return files
@@ -104,7 +107,9 @@ def _source(number: int, num_rows: int, rng: np.random.Generator) -> Iterator[tu
             "verdict": pa.array(verdicts[labelled]).cast(pa.string()),
             "round": _repeat(pa.array(["source"]), len(labelled)),
             "seq": np.arange(len(labelled)),
-            "created_at": _repeat(pa.array([datetime(2025, 1, 1, tzinfo=UTC)], pa.timestamp("us", tz="UTC")), len(labelled)),
+            "created_at": _repeat(
+                pa.array([datetime(2025, 1, 1, tzinfo=UTC)], pa.timestamp("us", tz="UTC")), len(labelled)
+            ),
             "evidence": evidence,
         },
     )
@@ -119,7 +124,9 @@ def _source(number: int, num_rows: int, rng: np.random.Generator) -> Iterator[tu
             "source_row": rows[touching],
             **{column: _repeat(pa.array([value]), len(touching)) for column, value in same.items()},
             "num_shared_ngrams": rng.integers(1, 40, len(touching)),
-            "span": _repeat(pa.array(["the thirteen words that a prompt and a benchmark have in common here"]), len(touching)),
+            "span": _repeat(
+                pa.array(["the thirteen words that a prompt and a benchmark have in common here"]), len(touching)
+            ),
         },
     )
 

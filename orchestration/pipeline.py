@@ -34,7 +34,7 @@ class Step:
         return f"{self.name}[{self.partition}]" if self.partition else self.name
 
 
-POOL = ("int_compared_rows", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
+POOL = ("int_suspect_pairs", "int_suspect_rows", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
 ROUND = (
     "retrieved_pairs",
     "annotation_tasks",

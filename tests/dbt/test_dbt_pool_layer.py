@@ -186,9 +186,7 @@ def test_an_unknown_class_of_hits_is_named(lake, run_layer):
 
 
 def test_a_label_without_a_row_fails_its_test_and_stops_nothing(lake, run_layer):
-    stray = event(
-        "0" * 32, "1", kind="source", labeller="s", round_name="source", delivery="9", source_row=9
-    )
+    stray = event("0" * 32, "1", kind="source", labeller="s", round_name="source", delivery="9", source_row=9)
     lake.add_source("s", [{"label": "a"}], labels=[stray])
     result = run_layer("tag:pool")
     failed = [t for t in result.tests if not t.passed]
