@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pool", description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--memory-limit", default="4GB", help="DuckDB's, beyond which it spills")
+    parser.add_argument("--memory-limit", default="4GB", help="DuckDB's, beyond which it spills; the product's is 4GB")
     parser.add_argument("--folder", type=Path, help="where the made-up tables go; by default a temporary folder")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     parser.add_argument("--measure", choices=STEPS, help="measure one step on the tables of --folder")

@@ -113,7 +113,7 @@ def run_dbt_layer(
     duckdb_file: Path,
     variables: Mapping[str, Any] | None = None,
     *,
-    memory_limit: str = "2GB",
+    memory_limit: str = "4GB",
     threads: int = 2,
     target: Path | None = None,
 ) -> DbtLayerResult:

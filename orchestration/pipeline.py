@@ -36,7 +36,7 @@ class Step:
 
 TEXTS = ("quality_signals", "contamination_hits", "text_sketches")
 NEAR_DUPLICATES = ("pair_clusters", "prompt_clusters")
-POOL = ("int_compared_rows", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
+POOL = ("int_suspect_pairs", "int_suspect_rows", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
 ROUND = (
     "retrieved_pairs",
     "annotation_tasks",

@@ -11,12 +11,12 @@
   pair_id
 {%- endmacro %}
 
-{#- JSON that names the row in place of which another is excluded. -#}
-{% macro duplicate_of(row, similarity=none) -%}
+{#- JSON that names the row in place of which another is excluded: its pair, and its source and source_row. -#}
+{% macro duplicate_of(pair_id, row, similarity=none) -%}
   cast(
     json_object(
       'duplicate_of',
-      json_object('pair_id', {{ row }}.pair_id, 'source', {{ row }}.source, 'source_row', {{ row }}.source_row)
+      json_object('pair_id', {{ pair_id }}, 'source', {{ row }}.source, 'source_row', {{ row }}.source_row)
       {%- if similarity %}, 'similarity', {{ similarity }} {%- endif %}
     ) as varchar
   )

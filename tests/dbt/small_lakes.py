@@ -26,7 +26,7 @@ class SmallLake(Lake):
         return {n: [str(f) for f in self.readable_files(t, **where)] for n, (t, where) in names.items()}
 
     def add_source(self, source: str, rows: list[dict], *, labels: list[dict] | None = None) -> list[str]:
-        """Rows have prompt (text or turns), a, b, label (a, b, tie), agreement, origin, problem; returns pair ids."""
+        """Rows have prompt (text or turns), a, b, label (of a), agreement, origin, problem; returns pair ids."""
         pairs, events = [], []
         for number, row in enumerate(rows):
             prompt = row.get("prompt", "What is it?")

@@ -109,7 +109,8 @@ def test_every_model_is_described_by_its_grain_and_marts_are_tables_of_the_lake(
     marts = {n for n, m in models.items() if m["config"]["materialized"] != "ephemeral"}
     assert {m for layer in LAYERS.values() for m in layer} <= marts
     assert {m for m in marts if m not in TABLES} == {
-        "int_compared_rows",
+        "int_suspect_pairs",
+        "int_suspect_rows",
         *(f"{layer}_accounting" for layer in LAYERS),
     }
     assert all((PROJECT / m["patch_path"].split("://")[1]).stem == n for n, m in models.items()), "one yml per model"
@@ -126,8 +127,9 @@ def test_no_model_reads_text(dbt_target):
 @pytest.mark.parametrize(
     ("layer", "mart", "upstream"),
     [
+        ("pool", "int_suspect_pairs", {"raw_pairs", "pair_clusters", "contamination_hits"}),
         ("pool", "candidate_pool", {"raw_pairs", "prompt_clusters"}),
-        ("pool", "exclusions", {"raw_pairs", "pair_clusters", "contamination_hits"}),
+        ("pool", "exclusions", {"int_suspect_rows", "pair_clusters", "contamination_hits"}),
         ("gold", "gold", {"candidate_pool", "prompt_splits", "human_labels", "contamination_hits"}),
         ("silver", "silver", {"candidate_pool", "prompt_splits", "human_labels", "llm_annotated_pairs"}),
         ("queue", "judge_queue", {"candidate_pool", "prompt_splits", "pair_scores"}),
@@ -150,7 +152,7 @@ def test_dagster_sees_tables_and_what_they_are_made_from(dbt_target, layer, mart
     specs = {spec.key.to_user_string(): spec for spec in assets_of_layer.specs}
     tables = {"filtered_mixture" if t == "mixtures" else t for t in LAYERS[layer]}
     assert tables <= set(specs)
-    assert set(specs) - tables <= {"int_compared_rows", f"{layer}_accounting"}
+    assert set(specs) - tables <= {"int_suspect_pairs", "int_suspect_rows", f"{layer}_accounting"}
     assert {d.asset_key.to_user_string() for d in specs[mart].deps} >= upstream
     assert specs[mart].group_name in ("raw_pairs", "stage_1_loop", "stage_2_filter")
     assert assets_of_layer.check_specs_by_output_name

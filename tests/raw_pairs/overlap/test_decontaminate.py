@@ -1,11 +1,12 @@
 """A source's hits by benchmark: only what changed is looked for again."""
 
+import numpy as np
 import pytest
 
 from assets.contracts import from_rows
 from assets.lake import Lake
-from assets.raw_pairs.overlap.decontaminate import decontaminate, hits_by_class
-from assets.settings import REPOSITORY, load_settings
+from assets.raw_pairs.overlap.decontaminate import decontaminate, hits_by_class, share_called_false
+from assets.settings import REPOSITORY, ParaphraseSettings, load_settings
 
 THIRTEEN = "one two three four five six seven eight nine ten eleven twelve thirteen"
 
@@ -105,3 +106,51 @@ def test_hits_are_counted_by_the_texts_that_meet(lake, settings):
     assert hits_by_class(lake.read("contamination_hits")) == [
         {"benchmark": "one", "texts that meet": "prompt with benchmark prompt", "kind": "13gram", "pairs": 1}
     ]
+
+
+MEANINGS = {"buy milk": (1.0, 0.0), "get some milk": (0.8, 0.6), "prove a theorem": (0.0, 1.0)}
+
+
+def by_meaning(texts, part):
+    """Unit vectors of the first meaning that a text contains."""
+    found = [next((v for words, v in MEANINGS.items() if words in text.lower()), (-1.0, 0.0)) for text in texts]
+    return np.array(found, np.float32).reshape(-1, 2)
+
+
+@pytest.fixture
+def with_paraphrases(settings):
+    chosen = settings.decontamination.model_copy(update={"paraphrases": ParaphraseSettings(threshold=0.7)})
+    return settings.model_copy(update={"decontamination": chosen})
+
+
+def test_what_only_meaning_tells_is_a_hit_of_its_own(lake, with_paraphrases):
+    publish_benchmark(lake, "two", ["Please buy milk", f"prove a theorem {THIRTEEN} now"])
+    publish_pairs(lake, "s", ["please  buy MILK", "get some milk", f"dance {THIRTEEN}", "prove a theorem"])
+    decontaminate(
+        lake, lake.manifests("pairs")[0], lake.manifests("benchmark_items"), with_paraphrases, embed=by_meaning
+    )
+    hits = lake.read("contamination_hits", benchmark="two")
+    rows = [(h["source_row"], h["item_id"], h["kind"], round(h["similarity"], 3)) for h in hits.to_pylist()]
+    assert sorted(rows) == [
+        (0, "0", "exact", 1.0),
+        (1, "0", "paraphrase", 0.8),
+        (2, "1", "13gram", 0.0),
+        (3, "1", "paraphrase", 1.0),
+    ]
+    assert share_called_false(hits, 0.45) == (1, 1)
+    assert share_called_false(hits, 0.0) == (1, 0)
+
+
+def test_another_threshold_looks_again_and_a_rule_of_exclusion_does_not(lake, settings, with_paraphrases):
+    def scanned(chosen):
+        items = lake.manifests("benchmark_items")
+        return decontaminate(lake, lake.manifests("pairs")[0], items, chosen, embed=by_meaning).scanned
+
+    def changed(**values):
+        decontamination = with_paraphrases.decontamination.model_copy(update=values)
+        return with_paraphrases.model_copy(update={"decontamination": decontamination})
+
+    assert scanned(with_paraphrases) == ("one",)
+    assert scanned(changed(paraphrase_excludes=False, min_shared_ngrams_of_responses=1)) == ()
+    assert scanned(changed(paraphrases=ParaphraseSettings(threshold=0.9))) == ("one",)
+    assert scanned(settings) == ("one",)

@@ -20,9 +20,9 @@ prompt_clusters as (
 
 ),
 
-compared_rows as (
+suspect_rows as (
 
-    select * from {{ ref('int_compared_rows') }}
+    select * from {{ ref('int_suspect_rows') }}
 
 ),
 
@@ -48,15 +48,15 @@ final as (
         source_row,
         pairs.label_origin,
         cast(if(pairs.label_origin = 'human', 1, 2) as tinyint) as stage,
-        if(compared_rows.conflict, null, labels.verdict) as source_verdict,
-        coalesce(compared_rows.conflict, false) as conflict,
-        coalesce(compared_rows.num_sources, 1) as num_sources,
+        if(suspect_rows.conflict, null, labels.verdict) as source_verdict,
+        coalesce(suspect_rows.conflict, false) as conflict,
+        coalesce(suspect_rows.num_sources, 1) as num_sources,
         pairs.num_chars_prompt,
         pairs.num_chars_1,
         pairs.num_chars_2
     from pairs
     left join exclusions using (pair_id, source, source_row)
-    left join compared_rows using (pair_id, source, source_row)
+    left join suspect_rows using (pair_id, source, source_row)
     left join labels using (pair_id, source, source_row)
     left join prompt_clusters using (prompt_id)
     where exclusions.excluded is null

@@ -2,9 +2,10 @@ with
 
 labels as (
 
-    select * from {{ ref('int_compared_rows') }}
+    select * from {{ ref('int_suspect_rows') }}
     where
-        conflict
+        problem is null
+        and conflict
         and verdict in ('1', '2')
 
 ),

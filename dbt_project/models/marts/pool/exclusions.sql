@@ -1,17 +1,5 @@
 with
 
-pairs as (
-
-    select pair_id, source, source_row, problem from {{ ref('stg_pairs') }}
-
-),
-
-compared_rows as (
-
-    select * from {{ ref('int_compared_rows') }}
-
-),
-
 pair_clusters as (
 
     select * from {{ ref('stg_pair_clusters') }}
@@ -38,32 +26,36 @@ problems as (
         source_row,
         problem as reason,
         cast(null as varchar) as detail
-    from pairs
+    from {{ ref('int_suspect_rows') }}
     where problem is not null
 
 ),
 
 representatives as (
 
-    select * from compared_rows where place = 1
+    select * from {{ ref('int_suspect_rows') }}
+    where
+        problem is null
+        and place = 1
 
 ),
 
 duplicates as (
 
     select
-        rows.pair_id,
-        rows.source,
-        rows.source_row,
+        pair_id,
+        source,
+        source_row,
         -- Pairs are in canonical order, so swapped roles show as the opposite verdict on the same pair.
         case
-            when (rows.verdict, representatives.verdict) in (('1', '2'), ('2', '1')) then 'duplicate_role_swapped'
+            when (verdict, representative.verdict) in (('1', '2'), ('2', '1')) then 'duplicate_role_swapped'
             else 'duplicate'
         end as reason,
-        {{ duplicate_of('representatives') }} as detail
-    from compared_rows as rows
-    inner join representatives using (pair_id)
-    where rows.place > 1
+        {{ duplicate_of('pair_id', 'representative') }} as detail
+    from {{ ref('int_suspect_rows') }}
+    where
+        problem is null
+        and place > 1
 
 ),
 
@@ -120,7 +112,7 @@ near_duplicates as (
         source,
         source_row,
         'near_duplicate' as reason,
-        {{ duplicate_of('first_member', similarity='similarity') }} as detail
+        {{ duplicate_of('first_member.pair_id', 'first_member', similarity='similarity') }} as detail
     from ranked_members
     where cluster_place > 1
 
