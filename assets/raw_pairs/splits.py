@@ -107,7 +107,11 @@ def assign_splits(
 @contextmanager
 def _database() -> Iterator[duckdb.DuckDBPyConnection]:
     with tempfile.TemporaryDirectory() as spill:
-        config = {"memory_limit": _MEMORY, "temp_directory": spill, "preserve_insertion_order": "false"}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": _MEMORY,
+            "temp_directory": spill,
+            "preserve_insertion_order": False,
+        }
         with duckdb.connect(config=config) as database:
             yield database
 
