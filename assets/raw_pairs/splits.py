@@ -23,7 +23,8 @@ from assets.raw_pairs.prompt_components import lowest_of_component
 from assets.settings import SplitSettings
 
 HUMAN_STAGE, WILD_STAGE = 1, 2
-_MEMORY = "2GB"
+# DuckDB's, beyond which it spills; the tables that come in and go out are held besides.
+_MEMORY = "1GB"
 
 
 def prompts_of(lake: Lake) -> pa.Table:

@@ -136,16 +136,15 @@ def test_silver_that_is_gold_or_held_out_fails_its_tests(labelled, run_layer):
 def test_gold_that_touches_a_benchmark_fails_a_test_that_blocks(labelled, dbt_target, tmp_path):
     """Only gold made from other hits can have any, so the test is given a table of its own."""
     hits, held = labelled.files_for_dbt()["contamination_hits"], tmp_path / "gold.duckdb"
-    manifest = json.loads(ensure_manifest(dbt_target).read_text())
-    node = manifest["nodes"][next(n for n in manifest["nodes"] if n.startswith("test.synpref.gold_has_no_contamination."))]
+    nodes = json.loads(ensure_manifest(dbt_target).read_text())["nodes"]
+    (node,) = (n for name, n in nodes.items() if name.startswith("test.synpref.gold_has_no_contamination."))
     assert node["config"]["severity"].lower() == "error"
     assert node["attached_node"] == "model.synpref.gold"
     with duckdb.connect(str(held)) as database:
         database.execute("create table gold as select * from (values ('contaminated'), ('agreed')) as t(pair_id)")
     variables = {"duckdb_file": str(held), "lake_files": {"contamination_hits": hits}}
-    said = dbtRunner().invoke(
-        ["--quiet", "test", "--select", "gold_has_no_contamination", "--project-dir", str(PROJECT)]
-        + ["--profiles-dir", str(PROJECT), "--vars", json.dumps(variables)]
-        + ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
-    )
+    arguments = ["--quiet", "test", "--select", "gold_has_no_contamination", "--project-dir", str(PROJECT)]
+    arguments += ["--profiles-dir", str(PROJECT), "--vars", json.dumps(variables)]
+    arguments += ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
+    said = dbtRunner().invoke(arguments)
     assert [(str(r.status), r.failures) for r in said.result.results] == [("fail", 1)]
