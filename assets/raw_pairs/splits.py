@@ -10,7 +10,6 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -24,7 +23,8 @@ from assets.raw_pairs.prompt_components import lowest_of_component
 from assets.settings import SplitSettings
 
 HUMAN_STAGE, WILD_STAGE = 1, 2
-_MEMORY = "2GB"
+# DuckDB's, beyond which it spills; the tables that come in and go out are held besides.
+_MEMORY = "1GB"
 
 
 def prompts_of(lake: Lake) -> pa.Table:
@@ -108,7 +108,11 @@ def assign_splits(
 @contextmanager
 def _database() -> Iterator[duckdb.DuckDBPyConnection]:
     with tempfile.TemporaryDirectory() as spill:
-        config: dict[str, Any] = {"memory_limit": _MEMORY, "temp_directory": spill, "preserve_insertion_order": "false"}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": _MEMORY,
+            "temp_directory": spill,
+            "preserve_insertion_order": False,
+        }
         with duckdb.connect(config=config) as database:
             yield database
 

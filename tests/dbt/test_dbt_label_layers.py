@@ -1,9 +1,14 @@
 """Gold and silver as of a round: who decides, who is left out and under which reason."""
 
+import json
+
+import duckdb
 import pyarrow.parquet as pq
 import pytest
+from dbt.cli.main import dbtRunner
 
 from assets.contracts import conform
+from orchestration.dbt_layers import PROJECT, ensure_manifest
 from tests.dbt.small_lakes import event, panel_event, pool_row, split_row
 
 ROUNDS = ["round_0", "round_1", "round_10", "round_2"]
@@ -23,6 +28,7 @@ PEOPLE = {
     "undecided": ([("ann", 0, "undecided"), ("bob", 0, "undecided"), ("cem", 0, "1")], "people_undecided"),
     "given_up": ([("ann", 0, "1"), ("bob", 0, "1"), ("ADJ", 1, "undecided")], "people_undecided"),
     "excluded": ([("ann", 0, "1")], "not_in_pool"),
+    "contaminated": ([("ann", 0, "1")], "contaminated"),
     "splitless": ([("ann", 0, "1")], "no_split"),
     "unusable": ([("ann", 0, "1")], "split_conflict"),
     "held_out": ([("ann", 0, "1")], ("1", 1.0, 1, None)),
@@ -76,6 +82,8 @@ def labelled(lake):
         lake.add_events("judge", f"round_{number}", judged)
     names = sorted({*PEOPLE, *PANEL, "s_judge"})
     lake.publish_rows("candidate_pool", [pool_row(n, stage=1) for n in names if n not in ("excluded", "s_excluded")])
+    # The benchmark came after the pool: the pair is still in it.
+    lake.add_hits("s", "bench", [{"pair_id": "contaminated", "source_row": 0}])
     splits = {"held_out": "holdout", "s_dev": "dev"}
     lake.publish_rows(
         "prompt_splits",
@@ -85,7 +93,7 @@ def labelled(lake):
 
 
 def dropped_by(expected: dict) -> dict[str, int]:
-    reasons = [e for _, e in expected.values() if isinstance(e, str) and "_" in e]
+    reasons = [e for _, e in expected.values() if isinstance(e, str) and ("_" in e or e == "contaminated")]
     return {r: reasons.count(r) for r in sorted(set(reasons))}
 
 
@@ -123,3 +131,20 @@ def test_silver_that_is_gold_or_held_out_fails_its_tests(labelled, run_layer):
     labelled.publish_rows("gold", rows, {"as_of_round": "round_0"})
     result = run_layer("tag:silver", round="round_0", rounds=ROUNDS)
     assert [(t.name, t.failures) for t in result.tests if not t.passed] == [("silver_is_never_gold", 1)]
+
+
+def test_gold_that_touches_a_benchmark_fails_a_test_that_blocks(labelled, dbt_target, tmp_path):
+    """Only gold made from other hits can have any, so the test is given a table of its own."""
+    hits, held = labelled.files_for_dbt()["contamination_hits"], tmp_path / "gold.duckdb"
+    nodes = json.loads(ensure_manifest(dbt_target).read_text())["nodes"]
+    (node,) = (n for name, n in nodes.items() if name.startswith("test.synpref.gold_has_no_contamination."))
+    assert node["config"]["severity"].lower() == "error"
+    assert node["attached_node"] == "model.synpref.gold"
+    with duckdb.connect(str(held)) as database:
+        database.execute("create table gold as select * from (values ('contaminated'), ('agreed')) as t(pair_id)")
+    variables = {"duckdb_file": str(held), "lake_files": {"contamination_hits": hits}}
+    arguments = ["--quiet", "test", "--select", "gold_has_no_contamination", "--project-dir", str(PROJECT)]
+    arguments += ["--profiles-dir", str(PROJECT), "--vars", json.dumps(variables)]
+    arguments += ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
+    said = dbtRunner().invoke(arguments)
+    assert [(str(r.status), r.failures) for r in said.result.results] == [("fail", 1)]
