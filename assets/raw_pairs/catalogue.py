@@ -24,8 +24,10 @@ LayoutName = Literal[
     "chosen_rejected_messages",
     "chosen_rejected_transcript",
     "two_responses",
+    "two_conversations",
     "ranking",
     "ratings",
+    "rated_rows",
 ]
 Side = Literal["first", "second"]
 
@@ -99,7 +101,11 @@ class SourceEntry(Settings):
         licence: as an SPDX name where there is one.
         label_origin: for rows that do not say it themselves; a row without either is a dead letter.
         layout: `auto`, or the name of one.
-        columns: field of the layout to column of the file, where recognition needs help.
+        columns: field of the layout to column of the file, where recognition needs help. `score` names the one rating
+            that is the score of a completion, where it has several.
+        score_weights: rating to weight, where the score is to be a weighted sum of several; in place of `score`.
+        max_pairs_per_prompt: pairs made of the completions of one row (in `rated_rows`, of consecutive rows of one
+            prompt), those of the largest margin; the rest is counted as left out. None: all.
         label_values: value of the label column to a, b, tie or undecided, where the usual ones do not fit.
         votes: verdicts recorded with the rows.
         plant_errors: label errors put in on purpose.
@@ -114,6 +120,8 @@ class SourceEntry(Settings):
     label_origin: LabelOrigin | None = None
     layout: LayoutName = "auto"
     columns: dict[str, str] = Field(default_factory=dict)
+    score_weights: dict[str, float] = Field(default_factory=dict)
+    max_pairs_per_prompt: int | None = Field(default=None, gt=0)
     label_values: dict[str, Literal["a", "b", "tie", "undecided"]] = Field(default_factory=dict)
     votes: VoteSettings | None = None
     plant_errors: PlantedErrors | None = None
@@ -132,6 +140,8 @@ class SourceEntry(Settings):
     def _one_place(self) -> SourceEntry:
         if bool(self.paths) == (self.hub is not None):
             raise ValueError("give either `paths` or `hub`")
+        if self.score_weights and "score" in self.columns:
+            raise ValueError("give either `score_weights` or `columns.score`")
         return self
 
 

@@ -23,11 +23,12 @@ from assets.lake import Lake
 from assets.raw_pairs import hub
 from assets.raw_pairs.catalogue import SourceEntry, require_files
 from assets.raw_pairs.layouts import Layout
+from assets.raw_pairs.outcomes import outcomes_of, whole_prompts
 from assets.raw_pairs.parallel import map_in_order, num_workers
 from assets.raw_pairs.readers import read_blocks, read_rows, rows_of
 from assets.raw_pairs.rows import DeadLetter, ParsedPair
 from assets.raw_pairs.source_ledger import SourceLedger, one_truth_each, without_label_makers
-from assets.raw_pairs.source_pass import Delivery, Portion, Truth, layout_of, parse_raw, take_block
+from assets.raw_pairs.source_pass import Delivery, Portion, Truth, layout_of, take_block
 
 Progress = Callable[[int, float], None]
 """Called with rows done and the share of the files' bytes done, 0 to 1."""
@@ -36,7 +37,7 @@ _RECOGNISE_ROWS = 50
 # Below this, starting processes takes longer than the reading.
 _PARALLEL_BYTES = 64_000_000
 
-READER_VERSION = "1"
+READER_VERSION = "2"
 """Raised when the same file is to give other rows."""
 
 
@@ -49,6 +50,8 @@ class IngestReport:
         layouts: file to layout.
         counts: rows of the files in, rows that made pairs out, the rest by reason.
         num_pairs: rows of `pairs` (a ranking makes several of one row).
+        left_out: pairs that rows of several completions could have made, by reason (see `completions.pairs_of`).
+        score_rules: file to how ratings make a completion's score, where it has such.
         problems: pairs that are none, by problem; they are in `pairs` and dbt excludes them.
         verdicts: labels by verdict, `none` for a pair without one.
         recorded: recorded verdicts by role.
@@ -63,6 +66,8 @@ class IngestReport:
     layouts: Mapping[str, str]
     counts: StageCounts
     num_pairs: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    score_rules: Mapping[str, str] = field(default_factory=dict)
     problems: Mapping[str, int] = field(default_factory=dict)
     verdicts: Mapping[str, int] = field(default_factory=dict)
     recorded: Mapping[str, int] = field(default_factory=dict)
@@ -118,7 +123,7 @@ def ingest_source(
     version = f"{READER_VERSION}.{_label_settings(entry, seed)[:12]}"
     delivery = Delivery(entry, seed, created_at, revision, version)
     total = Portion()
-    layouts: dict[str, str] = {}
+    layouts: dict[str, Layout] = {}
     num_pairs = 0
     with lake.writer("pairs", partition, inputs=inputs) as writer:
         with SourceLedger(lake, entry.name, created_at, inputs=inputs) as ledger:
@@ -136,9 +141,11 @@ def ingest_source(
             report = IngestReport(
                 source=entry.name,
                 revision=revision,
-                layouts=layouts,
+                layouts={name: layout.name for name, layout in layouts.items()},
+                score_rules={name: str(of.score_rule) for name, of in layouts.items() if of.score_rule},
                 counts=StageCounts(total.num_rows, total.num_rows_out, dict(sorted(total.dropped.items()))),
                 num_pairs=num_pairs,
+                left_out=dict(sorted(total.left_out.items())),
                 problems=dict(sorted(total.problems.items())),
                 verdicts=dict(sorted(total.verdicts.items())),
                 recorded=dict(sorted(Counter(r["role"] for r in recorded).items())),
@@ -159,7 +166,7 @@ def _read(
     delivery: Delivery,
     files: Sequence[tuple[str, Path]],
     truth: Truth,
-    layouts: dict[str, str],
+    layouts: dict[str, Layout],
     progress: Progress | None,
 ) -> Iterator[Portion]:
     """Portions of a source's files, in order; rows are numbered on from file to file.
@@ -176,9 +183,9 @@ def _read(
             blocks = read_blocks(path)
             first = next(blocks, None)
             layout = layout_of(delivery.entry, name, list(islice(rows_of(first), _RECOGNISE_ROWS)) if first else [])
-            layouts[name] = layout.name
+            layouts[name] = layout
             end = 0
-            for block in chain([first] if first else [], blocks):
+            for block in whole_prompts(chain([first] if first else [], blocks), layout):
                 end = block.end
                 shares.append((sum(sizes[:number]) + block.share_read * sizes[number]) / max(1, sum(sizes)))
                 own = {n: truth[n] for n in range(offset + block.first, offset + block.end) if n in truth}
@@ -228,9 +235,9 @@ def check_source(entry: SourceEntry, num_rows: int = 100) -> list[LayoutReport]:
     for name, path in _locate(entry)[1]:
         rows = list(islice(read_rows(path), num_rows))
         layout = layout_of(entry, name, rows)
-        outcomes = [(row.number, parse_raw(layout, row, entry)) for row in rows]
-        letters = tuple((number, o) for number, o in outcomes if isinstance(o, DeadLetter))
-        pairs = tuple(pair for _, o in outcomes if not isinstance(o, DeadLetter) for pair in o)
+        outcomes = list(outcomes_of(layout, rows, entry))
+        letters = tuple((row.number, o.result) for o in outcomes if isinstance(o.result, DeadLetter) for row in o.rows)
+        pairs = tuple(pair for o in outcomes if not isinstance(o.result, DeadLetter) for pair in o.result.pairs)
         reports.append(LayoutReport(name, layout, pairs, letters))
     return reports
 
@@ -247,7 +254,7 @@ def _locate(entry: SourceEntry) -> tuple[str, list[tuple[str, Path]]]:
 
 def _label_settings(entry: SourceEntry, seed: int) -> str:
     """Hash of what makes a row's label: the version of the source's label events."""
-    fields = {"layout", "columns", "label_values", "label_origin", "votes", "plant_errors"}
+    fields = {"layout", "columns", "score_weights", "label_values", "label_origin", "votes", "plant_errors"}
     return digest("labels", entry.model_dump_json(include=fields), str(seed) if entry.plant_errors else "")
 
 

@@ -107,21 +107,17 @@ class Block:
     """Consecutive rows of a file, not yet parsed.
 
     Attributes:
-        first: number of the first row.
+        first, end: number of the first row, and of the row after the last.
         rows: lines of JSONL, blank ones too (a problem in place of a line that is too long), or Parquet rows.
         num_rows: rows in it, blank lines not counted.
         share_read: share of the file's bytes that has been read when this block ends, 0 to 1.
     """
 
     first: int
+    end: int
     rows: tuple[bytes | RawRow, ...] | pa.RecordBatch
     num_rows: int
     share_read: float
-
-    @property
-    def end(self) -> int:
-        """Number of the row after the last."""
-        return self.first + len(self.rows)
 
 
 def read_blocks(path: Path) -> Iterator[Block]:
@@ -186,7 +182,7 @@ def _parquet_blocks(path: Path) -> Iterator[Block]:
                 return
             except (pa.ArrowInvalid, OSError) as error:
                 raise _damaged(path, error) from error
-            yield Block(number, batch, len(batch), (number + len(batch)) / max(1, total))
+            yield Block(number, number + len(batch), batch, len(batch), (number + len(batch)) / max(1, total))
             number += len(batch)
 
 
@@ -204,10 +200,10 @@ def _jsonl_blocks(path: Path, compression: str | None) -> Iterator[Block]:
             num_rows += isinstance(line, RawRow) or bool(line.strip())
             lines.append(line)
             if len(lines) >= BLOCK_ROWS or num_bytes >= _BLOCK_BYTES:
-                yield Block(first, tuple(lines), num_rows, min(1.0, file.tell() / size))
+                yield Block(first, first + len(lines), tuple(lines), num_rows, min(1.0, file.tell() / size))
                 first, lines, num_bytes, num_rows = first + len(lines), [], 0, 0
     if lines:
-        yield Block(first, tuple(lines), num_rows, 1.0)
+        yield Block(first, first + len(lines), tuple(lines), num_rows, 1.0)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | RawRow]:
