@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assets.identity import Turn
-from assets.raw_pairs.catalogue import SourceEntry
 from assets.raw_pairs.completions import MAX_COMPLETIONS, Completion
 from assets.raw_pairs.layouts import Layout
 from assets.raw_pairs.parsing import parse_rated_rows, parse_row, rated_row
 from assets.raw_pairs.readers import Block, RawRow, rows_of
 from assets.raw_pairs.rows import DeadLetter, ParsedRow
+from assets.raw_pairs.source_entry import SourceEntry
 
 _TOGETHER = "rated_rows"
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from assets.identity import Turn, prompt_id
-from assets.raw_pairs.catalogue import SourceEntry
 from assets.raw_pairs.completions import Completion, pairs_of
 from assets.raw_pairs.conversations import message_turns, prompt_turns, split_reply, transcript_turns
 from assets.raw_pairs.fields import TEXTS
@@ -14,6 +13,7 @@ from assets.raw_pairs.labels import compare, number, origin, preference, signed_
 from assets.raw_pairs.layouts import Layout
 from assets.raw_pairs.rows import DeadLetter, ParsedPair, ParsedRow, RowProblem, decode_json
 from assets.raw_pairs.score_rules import all_ratings
+from assets.raw_pairs.source_entry import SourceEntry
 
 _COMPLETION_TEXT = ("text", "response", "content", "completion", "answer", "output")
 

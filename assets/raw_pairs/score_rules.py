@@ -87,10 +87,9 @@ def rule_for(
                 raise ConfigError(f"{name!r} rates no completion.", where=where, todo=f"use some of {known}"[:600])
             found[name if name in keys else f"{_ANNOTATIONS}.{aspect}"] = weight
         return ScoreRule(tuple(found.items()))
-    if name := next((name for name in SCORE_KEYS if name in keys), None):
-        return ScoreRule(((name, 1.0),))
-    if name := next((name for name in RANK_KEYS if name in keys), None):
-        return ScoreRule(((name, -1.0),))
+    usual = [(name, 1.0) for name in SCORE_KEYS] + [(name, -1.0) for name in RANK_KEYS]
+    if one := next((pair for pair in usual if pair[0] in keys), None):
+        return ScoreRule((one,))
     if aspects:
         return ScoreRule(tuple((f"{_ANNOTATIONS}.{a}", 1.0) for a in sorted(aspects)), mean=True)
     if len(keys.intersection(ATTRIBUTES)) > 1 and ATTRIBUTES[0] in keys:

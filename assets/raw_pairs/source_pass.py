@@ -12,14 +12,15 @@ from typing import Any
 import pyarrow as pa
 
 from assets.contracts import from_rows
+from assets.identity import storable
 from assets.label_events import SWAPPED_VERDICT
 from assets.raw_pairs.canonical import canonical_verdict, has_planted_error, pair_row, recorded_row, source_event
-from assets.raw_pairs.catalogue import SourceEntry
 from assets.raw_pairs.layouts import Layout, recognise
 from assets.raw_pairs.outcomes import Outcome, outcomes_of
 from assets.raw_pairs.readers import Block, RawRow, rows_of
 from assets.raw_pairs.recorded import SharedVotes, share_votes
 from assets.raw_pairs.rows import DeadLetter, ParsedPair, RowProblem
+from assets.raw_pairs.source_entry import SourceEntry
 
 TABLES = ("pairs", "label_events", "recorded_verdicts", "dead_letters", "sample_truth")
 """Tables that a pass makes rows of."""
@@ -204,12 +205,21 @@ class _Taker:
                 row,
                 given,
                 version=delivery.version,
-                revision=delivery.revision,
+                revision=_what_is_said(given, votes, pair),
                 votes=votes,
                 margin=pair.margin,
                 created_at=delivery.created_at,
             )
         )
+
+
+def _what_is_said(verdict: str, votes: SharedVotes, pair: ParsedPair) -> str:
+    """What makes a delivery of a row's label recognisable: what it says of the pair, whatever else its file holds.
+
+    A file that got more rows, or others, delivers the labels of the rows that stayed once more, not anew.
+    """
+    made_by = votes.made_by.labeller if votes.made_by else "person" if votes.people else ""
+    return f"{verdict}:{pair.margin}:{storable(made_by)}"
 
 
 def _truth_row(item: Mapping[str, Any], pair_id: str | None, detail: str, swapped: bool = False) -> dict[str, Any]:

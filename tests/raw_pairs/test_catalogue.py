@@ -153,8 +153,8 @@ def test_a_hub_data_set_is_added(tmp_path):
 @pytest.mark.parametrize(
     ("location", "name", "says"),
     [
-        ("no/such/file.jsonl", "new", "neither a file nor"),
-        ("owner/name", "new", "neither a file nor"),
+        ("no/such/file.jsonl", "new", "neither a file nor a URL"),
+        ("owner/name", "new", "neither a file nor a URL"),
         ("owner/name@1", "old", "named 'old' already"),
         ("owner/name@1", "../x", "cannot name a source"),
     ],

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from assets.errors import ConfigError, PartitionBusyError
 from assets.identity import identify_pair
 from assets.lake import Lake
-from assets.raw_pairs.ingest import check_source, ingest_source
+from assets.raw_pairs.checking import check_source
+from assets.raw_pairs.ingest import ingest_source
 from assets.raw_pairs.parallel import num_workers
 from assets.settings import REPOSITORY
 
@@ -183,7 +184,7 @@ def test_a_changed_file_supersedes_labels_and_takes_none_back(bench, two_respons
     events = bench.rows("label_events")
     assert [e["event_id"] for e in events][:3] == list(old), "what was there stays, in its place"
     superseded = {e["supersedes"] for e in events} - {None}
-    assert superseded == set(old)
+    assert superseded == set(old) - {next(iter(old))}, "a row that says what it said is not delivered anew"
     current = [e for e in events if e["event_id"] not in superseded]
     retracted = [e for e in current if json.loads(e["evidence"]).get("retracted")]
     assert len(current) == 3
@@ -364,7 +365,7 @@ def test_several_processes_give_the_bytes_of_one(bench, two_responses, monkeypat
     rows[4000] = b"{"
     bench.ingest(rows)
     alone = {t: [m.content_hash for m in bench.lake.manifests(t)] for t in TABLES}
-    monkeypatch.setattr("assets.raw_pairs.ingest._PARALLEL_BYTES", 0)
+    monkeypatch.setattr("assets.raw_pairs.reading._PARALLEL_BYTES", 0)
     monkeypatch.setenv("SYNPREF_WORKERS", "2")
     together = Lake(bench.folder / "another lake")
     entry = bench.entry(bench.write(rows, "s.jsonl"))
