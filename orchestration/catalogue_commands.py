@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from assets.errors import ConfigError
 from assets.raw_pairs.catalogue import SourceEntry, add_source, load_catalogue
-from assets.raw_pairs.checking import LayoutReport, check_source
+from assets.raw_pairs.checking import CheckedPair, LayoutReport, check_source
+from assets.raw_pairs.showing import positions_to_show
 from assets.workspace import Workspace
 
 NUM_PAIRS_SHOWN = 10
@@ -62,9 +64,7 @@ def add_source_entry(workspace: Workspace, path: str, *, name: str, licence: str
 def _check(entry: SourceEntry) -> tuple[str, bool]:
     reports = check_source(entry)
     head = f"{entry.name}: {len(reports)} file{'s' * (len(reports) != 1)}, licence {entry.licence}, labels "
-    head += f"{entry.label_origin or 'as the rows say'}"
-    if entry.label_origin is None and not any(p.label_origin for r in reports for p in r.pairs):
-        head += " (no row says, so every row would be a dead letter: set `label_origin`)"
+    head += entry.label_origin or "as the rows say"
     lines = [head]
     for report in reports:
         lines += [f"  {report.file}", *(f"    {line}" for line in _of_file(report))]
@@ -72,24 +72,43 @@ def _check(entry: SourceEntry) -> tuple[str, bool]:
 
 
 def _of_file(report: LayoutReport) -> list[str]:
-    layout = report.layout
+    """What a person who adds the source looks at: the layout and why, what comes of the first rows, ten pairs."""
+    layout, pairs = report.layout, report.pairs
     lines = [f"layout:   {layout.name} ({layout.why()})" if layout.fields else "layout:   unknown, no row is readable"]
     lines += [f"unused:   {', '.join(layout.unused)} (kept in meta)"] if layout.unused else []
-    lines += [f"looked at {report.num_rows} rows: {report.num_pairs} pairs, {len(report.dead_letters)} dead letters"]
-    lines += [f"labels:   {_counts(report.verdicts)}"] if report.pairs else []
+    lines += [f"rows:     {report.num_rows} looked at, {len(report.dead_letters)} dead letters, {len(pairs)} pairs"]
+    if pairs:
+        prompts = {one.pair.turns for one in pairs}
+        lines += [f"prompts:  {len(prompts)} different, {_lengths(sum(len(text) for _, text in p) for p in prompts)}"]
+        lines += [f"responses: {_lengths(len(text) for p in pairs for text in (p.pair.response_a, p.pair.response_b))}"]
+        lines += [f"labels:   {_counts(report.verdicts)}; by {_counts(Counter(one.label_origin for one in pairs))}"]
+        num_votes = sum(one.num_votes for one in pairs)
+        lines += [f"votes:    {num_votes} recorded verdicts for people and judges"] if num_votes else []
     for what, counts in (("dead", report.reasons), ("left out", report.left_out), ("no pair", report.problems)):
         lines += [f"{what + ':':<10}{_counts(counts)}"] if counts else []
-    for pair in report.pairs[:NUM_PAIRS_SHOWN]:
-        turns = f" ({len(pair.turns)} turns)" if len(pair.turns) > 1 else ""
-        lines += [f"  prompt{turns}: {_short(pair.turns[-1][1] if pair.turns else '')}"]
-        for side, text, model in (("a", pair.response_a, pair.model_a), ("b", pair.response_b, pair.model_b)):
-            better = "*" if pair.verdict == side else " "
-            lines += [f"  {better} {side}{f' [{_short(model, 30)}]' if model else ''}: {_short(text)}"]
-        margin = "" if pair.margin is None else f", margin {pair.margin:g}"
-        lines += [f"    label {pair.verdict or 'none'}{margin}; labelled by {pair.label_origin or 'see the source'}"]
+    # Spread over the rows looked at: neighbours often share a prompt.
+    for place in positions_to_show(len(pairs), NUM_PAIRS_SHOWN):
+        lines += [f"  {line}" for line in _of_pair(pairs[place])]
     for number, letter in report.dead_letters[:NUM_PAIRS_SHOWN]:
         lines.append(f"  row {number}: {letter.reason} ({_short(letter.detail, 200)})")
     return lines
+
+
+def _of_pair(one: CheckedPair) -> list[str]:
+    pair = one.pair
+    turns = f" ({len(pair.turns)} turns)" if len(pair.turns) > 1 else ""
+    lines = [f"prompt{turns}: {_short(pair.turns[-1][1] if pair.turns else '')}"]
+    for side, text, model in (("a", pair.response_a, pair.model_a), ("b", pair.response_b, pair.model_b)):
+        better = "*" if one.verdict == side else " "
+        lines.append(f"{better} {side}{f' [{_short(model, 30)}]' if model else ''}: {_short(text)}")
+    margin = "" if pair.margin is None else f", margin {pair.margin:g}"
+    problem = f"; no pair: {one.problem}" if one.problem else ""
+    return [*lines, f"  label {one.verdict or 'none'}{margin}, by {one.label_origin}{problem}"]
+
+
+def _lengths(lengths: Iterable[int]) -> str:
+    found = sorted(lengths)
+    return f"{found[len(found) // 2]} characters in the middle, {found[-1]} at most"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -7,15 +7,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from assets.identity import normalise
-from assets.raw_pairs.canonical import problem_of
+from assets.raw_pairs.canonical import pair_row
 from assets.raw_pairs.ingest import source_files
 from assets.raw_pairs.layouts import Layout
-from assets.raw_pairs.outcomes import outcomes_of
+from assets.raw_pairs.outcomes import Outcome, outcomes_of
 from assets.raw_pairs.readers import read_rows
 from assets.raw_pairs.reading import layout_at_start
-from assets.raw_pairs.rows import DeadLetter, ParsedPair
+from assets.raw_pairs.recorded import share_votes
+from assets.raw_pairs.rows import DeadLetter, ParsedPair, RowProblem
 from assets.raw_pairs.source_entry import SourceEntry
+
+
+@dataclass(frozen=True)
+class CheckedPair:
+    """A pair as it would be stored.
+
+    Attributes:
+        verdict: the source's label, in the order of the file; None for a pair without one.
+        label_origin: of the row, else of the catalogue.
+        problem: why it is none, such as `equal_responses`.
+        num_votes: recorded verdicts that people and judges would replay.
+    """
+
+    pair: ParsedPair
+    verdict: str | None
+    label_origin: str
+    problem: str | None
+    num_votes: int
 
 
 @dataclass(frozen=True)
@@ -24,13 +42,14 @@ class LayoutReport:
 
     Attributes:
         num_rows: rows looked at.
-        left_out: pairs they could have made, by reason.
+        dead_letters: number of the row, and why it makes no pair.
+        left_out: pairs that the rows could have made, by reason.
     """
 
     file: str
     layout: Layout
     num_rows: int
-    pairs: tuple[ParsedPair, ...]
+    pairs: tuple[CheckedPair, ...]
     dead_letters: tuple[tuple[int, DeadLetter], ...]
     left_out: Mapping[str, int]
 
@@ -42,21 +61,17 @@ class LayoutReport:
     @property
     def verdicts(self) -> dict[str, int]:
         """Labels by verdict, in the order of the file; `none` for a pair without one."""
-        return dict(sorted(Counter(pair.verdict or "none" for pair in self.pairs).items()))
+        return dict(sorted(Counter(one.verdict or "none" for one in self.pairs).items()))
+
+    @property
+    def problems(self) -> dict[str, int]:
+        """Pairs that are none, by problem."""
+        return dict(sorted(Counter(one.problem for one in self.pairs if one.problem).items()))
 
     @property
     def reasons(self) -> dict[str, int]:
         """Dead letters by reason."""
         return dict(sorted(Counter(letter.reason for _, letter in self.dead_letters).items()))
-
-    @property
-    def problems(self) -> dict[str, int]:
-        """Pairs that are none since a text is empty or both responses are the same, by problem."""
-        found = (
-            problem_of(p.turns, p.response_a, p.response_b, equal=normalise(p.response_a) == normalise(p.response_b))
-            for p in self.pairs
-        )
-        return dict(sorted(Counter(problem for problem in found if problem).items()))
 
 
 def check_source(entry: SourceEntry, num_rows: int = 100) -> list[LayoutReport]:
@@ -69,12 +84,31 @@ def check_source(entry: SourceEntry, num_rows: int = 100) -> list[LayoutReport]:
     for file in source_files(entry)[1]:
         layout = layout_at_start(entry, file)
         rows = list(islice(read_rows(file), num_rows))
-        outcomes = list(outcomes_of(layout, rows, entry))
-        letters = tuple((row.number, o.result) for o in outcomes if isinstance(o.result, DeadLetter) for row in o.rows)
-        parsed = [o.result for o in outcomes if not isinstance(o.result, DeadLetter)]
+        pairs: list[CheckedPair] = []
+        letters: list[tuple[int, DeadLetter]] = []
         left_out: Counter[str] = Counter()
-        for one in parsed:
-            left_out.update(one.left_out)
-        pairs = tuple(pair for one in parsed for pair in one.pairs)
-        reports.append(LayoutReport(file.name, layout, len(rows), pairs, letters, dict(left_out)))
+        for outcome in outcomes_of(layout, rows, entry):
+            checked = _checked(entry, outcome)
+            if isinstance(checked, DeadLetter):
+                letters += [(row.number, checked) for row in outcome.rows]
+            else:
+                pairs += checked
+                left_out.update({} if isinstance(outcome.result, DeadLetter) else outcome.result.left_out)
+        reports.append(LayoutReport(file.name, layout, len(rows), tuple(pairs), tuple(letters), dict(left_out)))
     return reports
+
+
+def _checked(entry: SourceEntry, outcome: Outcome) -> list[CheckedPair] | DeadLetter:
+    """Pairs of an outcome as ingestion would take them: votes shared out, the label's origin known."""
+    if isinstance(outcome.result, DeadLetter):
+        return outcome.result
+    first, found = outcome.rows[0], []
+    try:
+        for pair in outcome.result.pairs:
+            votes = share_votes(entry, first.value or {}, pair)
+            row, _ = pair_row(entry, first.number, pair)
+            num_votes = len(votes.people) + len(votes.judges)
+            found.append(CheckedPair(pair, votes.verdict, row["label_origin"], row["problem"], num_votes))
+    except RowProblem as problem:
+        return problem.letter
+    return found

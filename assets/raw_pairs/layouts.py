@@ -69,7 +69,8 @@ class Layout:
 
     def why(self) -> str:
         """What the layout was told by, for the person who adds a source."""
-        used = [f"{field} = {column}" for field, column in sorted(self.fields.items())]
+        named = [field if field == column else f"{field} = {column}" for field, column in sorted(self.fields.items())]
+        used = [f"columns {', '.join(named)}"]
         if self.score_rule is not None:
             used.append(f"score of a completion: {self.score_rule}")
         if self.open_transcripts:

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 from assets.errors import SynprefError
 from assets.raw_pairs.json_lines import RawRow, parse_line
 from assets.raw_pairs.source_files import SourceFile, as_file
-from assets.raw_pairs.unpacking import unpacked
+from assets.raw_pairs.unpacking import GROWTH_FREE_BYTES, MAX_GROWTH, grown_too_much, unpacked
 
 BLOCK_ROWS = 2048
 _BLOCK_BYTES = 8_000_000
 MAX_ROW_BYTES = 32_000_000
-"""A longer line of JSONL is not parsed: it would take several times its length in memory."""
+"""A longer line of JSONL, or a larger row of Parquet, is not parsed: it would take several times as much memory."""
 _MAGIC = {b"PAR1": "parquet", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -119,8 +119,7 @@ def read_blocks(file: Path | SourceFile, start: Start = _WHOLE) -> Iterator[Bloc
 def rows_of(block: Block) -> Iterator[RawRow]:
     """The rows of a block; what is no usable row says why."""
     if isinstance(block.rows, pa.RecordBatch):
-        for number, value in enumerate(block.rows.to_pylist(), start=block.first):
-            yield RawRow(number, value)
+        yield from _parquet_rows(block.rows, block.first)
         return
     for number, line in enumerate(block.rows, start=block.first):
         if isinstance(line, RawRow):
@@ -149,14 +148,15 @@ def _damaged(file: SourceFile, error: Exception) -> SynprefError:
 
 
 def _parquet_blocks(file: SourceFile) -> Iterator[Block]:
-    number = 0
+    number = num_bytes = 0
     try:
         opened = pq.ParquetFile(file.open_parquet())
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(file, error) from error
+    most = max(GROWTH_FREE_BYTES, MAX_GROWTH * file.state().size)
     with opened:
         total = opened.metadata.num_rows
-        batches = opened.iter_batches(batch_size=BLOCK_ROWS)
+        batches = opened.iter_batches(batch_size=_rows_of_a_batch(opened.metadata))
         while True:
             try:
                 batch = next(batches)
@@ -165,9 +165,34 @@ def _parquet_blocks(file: SourceFile) -> Iterator[Block]:
                 return
             except (pa.ArrowInvalid, OSError) as error:
                 raise _damaged(file, error) from error
+            num_bytes += batch.nbytes
+            if num_bytes > most:
+                raise grown_too_much(str(file))
             end = number + len(batch)
             yield Block(number, end, batch, len(batch), end / max(1, total))
             number = end
+
+
+def _rows_of_a_batch(metadata: pq.FileMetaData) -> int:
+    """Rows to read at once: as many as a block holds, fewer where the rows of some group are large."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    largest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
+    return max(1, min(BLOCK_ROWS, _BLOCK_BYTES // max(1, largest)))
+
+
+def _parquet_rows(batch: pa.RecordBatch, first: int) -> Iterator[RawRow]:
+    """Rows of a batch; one that is larger than a line may be is none."""
+    if batch.nbytes <= MAX_ROW_BYTES:
+        for number, value in enumerate(batch.to_pylist(), start=first):
+            yield RawRow(number, value)
+        return
+    for place in range(len(batch)):
+        row = batch.slice(place, 1)
+        if (size := row.nbytes) <= MAX_ROW_BYTES:
+            yield RawRow(first + place, row.to_pylist()[0])
+            continue
+        digest = RawRow(first + place, row.to_pylist()[0]).hash()
+        yield RawRow(first + place, None, _too_large(size, "row"), digest=digest)
 
 
 def _jsonl_blocks(file: SourceFile, compression: str | None, start: Start) -> Iterator[Block]:
@@ -193,6 +218,10 @@ def _jsonl_blocks(file: SourceFile, compression: str | None, start: Start) -> It
         yield Block(first, first + len(lines), tuple(lines), num_rows, 1.0)
 
 
+def _too_large(size: int, what: str) -> str:
+    return f"{size} bytes in one {what}; at most {MAX_ROW_BYTES} are read"
+
+
 def _lines(file: BinaryIO, number: int) -> Iterator[bytes | RawRow]:
     """Lines, the first of this number; one that is too long is read past in pieces, hashed, and given as the row that
     it cannot be."""
@@ -204,6 +233,5 @@ def _lines(file: BinaryIO, number: int) -> Iterator[bytes | RawRow]:
             while not line.endswith(b"\n") and (line := file.readline(MAX_ROW_BYTES)):
                 state.update(line)
                 length += len(line)
-            problem = f"{length} bytes in one line; at most {MAX_ROW_BYTES} are read"
-            yield RawRow(number, None, problem, digest=state.hexdigest())
+            yield RawRow(number, None, _too_large(length, "line"), digest=state.hexdigest())
         number += 1

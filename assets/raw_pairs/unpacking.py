@@ -11,7 +11,7 @@ from assets.errors import SynprefError
 
 # Text seldom shrinks to a twentieth; a file that grows by more than this has been made to fill a disk.
 MAX_GROWTH = 300
-_GROWTH_FREE_BYTES = 64_000_000
+GROWTH_FREE_BYTES = 64_000_000
 
 
 def unpacked(file: BinaryIO, compression: str, where: str) -> BinaryIO:
@@ -26,6 +26,16 @@ def unpacked(file: BinaryIO, compression: str, where: str) -> BinaryIO:
         SynprefError: while reading, when the file is damaged or grows more than `MAX_GROWTH` times.
     """
     return io.BufferedReader(_Unpacking(file, compression, where), buffer_size=1 << 20)
+
+
+def grown_too_much(where: str) -> SynprefError:
+    """The error for a file that grows as no text does."""
+    return SynprefError(
+        f"A compressed file grows more than {MAX_GROWTH} times as it is unpacked.",
+        where=where,
+        kept="the source as it was published before, if it was",
+        todo="look at where it comes from; if it is meant so, unpack it first",
+    )
 
 
 class _Unpacking(io.RawIOBase):
@@ -50,12 +60,7 @@ class _Unpacking(io.RawIOBase):
                 todo="fetch the file again",
             ) from error
         self._num_bytes += len(data)
-        if self._num_bytes > max(_GROWTH_FREE_BYTES, MAX_GROWTH * self._file.tell()):
-            raise SynprefError(
-                f"A compressed file grows more than {MAX_GROWTH} times as it is unpacked.",
-                where=self._where,
-                kept="the source as it was published before, if it was",
-                todo="look at where it comes from; if it is meant so, unpack it first",
-            )
+        if self._num_bytes > max(GROWTH_FREE_BYTES, MAX_GROWTH * self._file.tell()):
+            raise grown_too_much(self._where)
         buffer[: len(data)] = data
         return len(data)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from assets.errors import ConfigError, PartitionBusyError
 from assets.identity import identify_pair
 from assets.lake import Lake
-from assets.raw_pairs.checking import check_source
 from assets.raw_pairs.ingest import ingest_source
 from assets.raw_pairs.parallel import num_workers
 from assets.settings import REPOSITORY
@@ -390,14 +389,3 @@ def test_progress_is_told(bench, two_responses):
     assert told[-1] == (5000, 1.0)
     assert len(told) >= 3
     assert told == sorted(told)
-
-
-def test_check_tries_the_first_rows_and_publishes_nothing(bench, two_responses):
-    path = bench.write([two_responses(0), b"{", two_responses(1, "?")])
-    (report,) = check_source(bench.entry(path))
-    assert (report.layout.name, report.num_pairs) == ("two_responses", 1)
-    assert [(row, letter.reason) for row, letter in report.dead_letters] == [
-        (1, "unreadable_row"),
-        (2, "unknown_label"),
-    ]
-    assert not bench.lake.root.exists()

@@ -191,7 +191,7 @@ def test_columns_of_a_battle_that_hold_no_text_go_to_meta():
 
 def test_what_a_layout_was_told_by_is_said():
     layout = recognise(list(RATED | {"extra": 1}), [RATED])
-    assert layout.why() == "prompt = prompt; response = response; score of a completion: helpfulness"
+    assert layout.why() == "columns prompt, response; score of a completion: helpfulness"
     assert set(layout.unused) == {"extra", "helpfulness", "coherence"}
 
 
