@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from assets.errors import ConfigError
@@ -61,6 +62,11 @@ class Layout:
     zero_based: bool | None = None
     open_transcripts: bool = False
     unused: tuple[str, ...] = ()
+
+    @cached_property
+    def text_columns(self) -> frozenset[str]:
+        """Columns that hold the text of pairs."""
+        return frozenset(self.fields[field] for field in TEXTS if field in self.fields)
 
     def get(self, row: Mapping[str, Any], field: str) -> Any:
         """Value of a field in a row; None where the file has no such column."""

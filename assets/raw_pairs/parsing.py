@@ -8,7 +8,6 @@ from typing import Any
 from assets.identity import Turn, prompt_id
 from assets.raw_pairs.completions import Completion, pairs_of
 from assets.raw_pairs.conversations import message_turns, prompt_turns, split_reply, transcript_turns
-from assets.raw_pairs.fields import TEXTS
 from assets.raw_pairs.labels import compare, number, origin, preference, signed_preference
 from assets.raw_pairs.layouts import Layout
 from assets.raw_pairs.rows import DeadLetter, ParsedPair, ParsedRow, RowProblem, decode_json
@@ -84,8 +83,8 @@ def _turns(layout: Layout, row: Row) -> tuple[Turn, ...]:
 
 def _meta(layout: Layout, row: Row) -> dict[str, Any]:
     """The columns that hold no text of the pair. JSON text in the meta column is decoded."""
-    used = {layout.fields[f] for f in TEXTS if f in layout.fields}
-    meta = {column: value for column, value in row.items() if column not in used and value is not None}
+    texts = layout.text_columns
+    meta = {column: value for column, value in row.items() if column not in texts and value is not None}
     column = layout.fields.get("meta")
     if column is not None and isinstance(meta.get(column), str):
         meta[column] = decode_json(meta[column], column)
@@ -105,7 +104,7 @@ def _verdict(layout: Layout, row: Row, entry: SourceEntry) -> tuple[str | None, 
     """Verdict and margin of a row of two; a stated preference counts before scores, which then give the margin."""
     verdict: str | None = None
     margin: float | None = None
-    if {"score_a", "score_b"} <= set(layout.fields):
+    if "score_a" in layout.fields and "score_b" in layout.fields:
         verdict, margin = compare(*(number(layout.get(row, field), field) for field in ("score_a", "score_b")))
     if "signed_preference" in layout.fields:
         verdict, margin = signed_preference(layout.get(row, "signed_preference"))
@@ -160,9 +159,10 @@ def _chosen_rejected(layout: Layout, row: Row, entry: SourceEntry) -> ParsedRow:
     if scores[0] is not None and scores[1] is not None:
         margin = scores[0] - scores[1]
     common = _common(layout, row)
-    # Some files repeat the chosen conversation under another name: in `meta` it would tell the label.
-    texts = [row.get(layout.fields[field]) for field in ("chosen", "rejected")]
-    common["meta"] = {column: value for column, value in common["meta"].items() if value not in texts}
+    if common["meta"]:
+        # Some files repeat the chosen conversation under another name: in `meta` it would tell the label.
+        texts = [row.get(layout.fields[field]) for field in ("chosen", "rejected")]
+        common["meta"] = {column: value for column, value in common["meta"].items() if value not in texts}
     return ParsedRow((ParsedPair(turns, chosen, rejected, "a", margin, **common),))
 
 
