@@ -68,7 +68,7 @@ class HubFile:
 
     def open(self) -> BinaryIO:
         """See `SourceFile`."""
-        return self.path.open("rb")
+        return LocalFile(self.name, self.path).open()
 
     def open_parquet(self) -> Any:
         """See `SourceFile`."""

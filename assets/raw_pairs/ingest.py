@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from assets.accounting import StageCounts
 from assets.contracts import from_rows
 from assets.durable_files import sha256_of
-from assets.errors import ConfigError, SynprefError
+from assets.errors import ConfigError, PartitionBusyError, SynprefError
 from assets.identity import IDENTITY_VERSION, digest
 from assets.lake import Lake
 from assets.partition_writer import Manifest
@@ -87,6 +87,12 @@ def ingest_source(
     total = Portion()
     num_pairs = 0
     with lake.writer("pairs", partition, inputs=inputs) as writer:
+        if lake.manifest("pairs", partition) != manifest:
+            raise PartitionBusyError(
+                f"Another process has read the source {entry.name!r} meanwhile.",
+                kept="what it published",
+                todo="run again",
+            )
         for rows in _published(lake, kept.pairs) if kept else ():
             writer.write(rows)
         with SourceLedger(lake, entry.name, created_at, inputs=inputs, follows=kept is not None) as ledger:

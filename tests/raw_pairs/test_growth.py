@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assets.errors import SynprefError
+from assets.errors import PartitionBusyError, SynprefError
 from assets.lake import Lake
-from assets.raw_pairs import reading
+from assets.raw_pairs import ingest, reading
 from assets.raw_pairs.ingest import ingest_source
 from assets.raw_pairs.readers import read_blocks
 
@@ -249,6 +249,24 @@ def test_a_run_killed_between_two_tables_reads_all_again(source):
     assert contents(source.bench.lake) == source.read_afresh()[1]
 
 
+def test_a_source_read_by_another_process_meanwhile_is_left_to_it(source, monkeypatch):
+    source.write("a.jsonl", source.rows(0))
+    source.read()
+    source.append("a.jsonl", source.rows(1))
+    what_stands = ingest._what_stands
+
+    def late(*arguments):
+        found = what_stands(*arguments)
+        monkeypatch.setattr(ingest, "_what_stands", what_stands)
+        source.read()
+        return found
+
+    monkeypatch.setattr(ingest, "_what_stands", late)
+    with pytest.raises(PartitionBusyError, match="meanwhile"):
+        source.read()
+    assert contents(source.bench.lake) == source.read_afresh()[1]
+
+
 @given(st.lists(st.lists(st.sampled_from([0, 1, 2, 3]), max_size=3), min_size=1, max_size=4))
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_growing_again_and_again_gives_what_one_read_gives(source, deliveries):
@@ -267,7 +285,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused_and_nothing_published(s
     source.write("z.jsonl", source.rows(100))
     source.read()
     before = contents(source.bench.lake)
-    source.write(name, source.rows(*range(5000)))
+    source.write(name, source.rows(*range(2500)))
     path = source.folder / name
     take_block = reading.take_block
 
@@ -277,7 +295,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused_and_nothing_published(s
         elif path.exists() and job["file"] == name:
             path.unlink()
             if how == "replace":
-                source.write(name, source.rows(*range(5000)))
+                source.write(name, source.rows(*range(2500)))
         return take_block(**job)
 
     monkeypatch.setattr(reading, "take_block", changing)
