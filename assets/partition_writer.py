@@ -97,7 +97,9 @@ class PartitionWriter:
         rows = pa.concat_tables(self._pending) if self._pending else self._contract.schema.empty_table()
         end = len(rows) - len(rows) % _ROW_GROUP if whole_groups_only else len(rows)
         for start in range(0, end, _ROW_GROUP):
-            self._parquet.write_table(rows.slice(start, min(_ROW_GROUP, end - start)), row_group_size=_ROW_GROUP)
+            # In one piece, since pages end where pieces do: the file's bytes depend on its rows alone.
+            group = rows.slice(start, min(_ROW_GROUP, end - start)).combine_chunks()
+            self._parquet.write_table(group, row_group_size=_ROW_GROUP)
         rest = rows.slice(end)
         self._pending, self._num_pending = ([rest] if len(rest) else []), len(rest)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assets.identity import Turn
@@ -56,10 +56,20 @@ def message_turns(value: Any, column: str) -> tuple[Turn, ...]:
         known = ROLES.get(role.lower()) if isinstance(role, str) else None
         if known is None:
             raise RowProblem("bad_conversation", f"message {number} of {column!r} has the role {role!r:.80}")
+        if isinstance(content, (list, tuple)):
+            content = _text_of_parts(content, number, column)
         if not isinstance(content, str):
             raise RowProblem("bad_conversation", f"message {number} of {column!r} has no text as content")
         turns.append((known, content))
     return tuple(turns)
+
+
+def _text_of_parts(parts: Sequence[Any], number: int, column: str) -> str | None:
+    """Content that comes in parts, as long as all of them are text."""
+    texts = [part.get("text") if isinstance(part, Mapping) else None for part in parts]
+    if not all(isinstance(text, str) for text in texts):
+        raise RowProblem("bad_conversation", f"message {number} of {column!r} has a part that is not text")
+    return "\n".join(texts) if texts else None  # type: ignore[arg-type]
 
 
 def split_reply(turns: tuple[Turn, ...], column: str) -> tuple[tuple[Turn, ...], str]:
@@ -77,6 +87,11 @@ def is_transcript(text: str) -> bool:
     """Whether a text is a whole dialogue written as `Human:` and `Assistant:` paragraphs."""
     speakers = {match.group(1) for match in _SPEAKER.finditer(text)}
     return speakers == {"Human", "Assistant"} and bool(_SPEAKER.match(text))
+
+
+def is_open_transcript(text: str) -> bool:
+    """Whether a text is a dialogue that ends where the assistant is to speak."""
+    return is_transcript(text) and _SPEAKER.split(text)[-2:][0] == "Assistant" and text.rstrip().endswith("Assistant:")
 
 
 def transcript_turns(text: str, column: str) -> tuple[Turn, ...]:

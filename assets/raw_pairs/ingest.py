@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,68 +16,24 @@ import pyarrow.parquet as pq
 from assets.accounting import StageCounts
 from assets.contracts import from_rows
 from assets.durable_files import sha256_of
-from assets.errors import ConfigError
+from assets.errors import ConfigError, PartitionBusyError, SynprefError
 from assets.identity import IDENTITY_VERSION, digest
 from assets.lake import Lake
+from assets.partition_writer import Manifest
 from assets.raw_pairs import hub
-from assets.raw_pairs.catalogue import SourceEntry, require_files
-from assets.raw_pairs.layouts import Layout
-from assets.raw_pairs.parallel import map_in_order, num_workers
-from assets.raw_pairs.readers import read_blocks, read_rows, rows_of
-from assets.raw_pairs.rows import DeadLetter, ParsedPair
+from assets.raw_pairs.catalogue import require_files
+from assets.raw_pairs.file_states import FileState
+from assets.raw_pairs.growth import FileRecord, Version, in_known_order, start_in, version_of, whole_files_read
+from assets.raw_pairs.ingest_report import IngestReport
+from assets.raw_pairs.readers import Start
+from assets.raw_pairs.reading import FileToRead, Progress, Reading, layout_at_start, layout_hash
+from assets.raw_pairs.source_entry import SourceEntry
+from assets.raw_pairs.source_files import SourceFile, files_at
 from assets.raw_pairs.source_ledger import SourceLedger, one_truth_each, without_label_makers
-from assets.raw_pairs.source_pass import Delivery, Portion, Truth, layout_of, parse_raw, take_block
+from assets.raw_pairs.source_pass import TABLES, Delivery, Portion
 
-Progress = Callable[[int, float], None]
-"""Called with rows done and the share of the files' bytes done, 0 to 1."""
-
-_RECOGNISE_ROWS = 50
-# Below this, starting processes takes longer than the reading.
-_PARALLEL_BYTES = 64_000_000
-
-READER_VERSION = "1"
+READER_VERSION = "2"
 """Raised when the same file is to give other rows."""
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """What became of a source.
-
-    Attributes:
-        revision: hash of the files' bytes, or the hub's commit.
-        layouts: file to layout.
-        counts: rows of the files in, rows that made pairs out, the rest by reason.
-        num_pairs: rows of `pairs` (a ranking makes several of one row).
-        problems: pairs that are none, by problem; they are in `pairs` and dbt excludes them.
-        verdicts: labels by verdict, `none` for a pair without one.
-        recorded: recorded verdicts by role.
-        num_label_makers_left_out: judges' verdicts not recorded since a label of the same pair was made from them.
-        num_planted_errors: labels inverted on purpose.
-        num_contradicting_truths: pairs whose truth is left out since rows contradict each other on it.
-        unchanged: nothing was read, since the published partitions were made from the same files and settings.
-    """
-
-    source: str
-    revision: str
-    layouts: Mapping[str, str]
-    counts: StageCounts
-    num_pairs: int
-    problems: Mapping[str, int] = field(default_factory=dict)
-    verdicts: Mapping[str, int] = field(default_factory=dict)
-    recorded: Mapping[str, int] = field(default_factory=dict)
-    num_label_makers_left_out: int = 0
-    num_planted_errors: int = 0
-    num_contradicting_truths: int = 0
-    unchanged: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain form for the manifest."""
-        return {**asdict(self), "counts": self.counts.as_dict()}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> IngestReport:
-        """Inverse of `as_dict`."""
-        return cls(**{**value, "counts": StageCounts.from_dict(value["counts"])})
 
 
 def ingest_source(
@@ -92,8 +47,9 @@ def ingest_source(
 ) -> IngestReport:
     """Read a source and publish its partitions of pairs, label_events, recorded_verdicts, dead_letters, sample_truth.
 
-    The pairs are published last: a run killed before that reads the source again, and the same rows give the
-    same bytes.
+    A source that was read before and has only grown (see `growth`) is read where it is new; its published rows are
+    taken over, and the tables are those of a full read. The pairs are published last: a run killed before that reads
+    the source again, and the same rows give the same bytes.
 
     Args:
         seed: draws which labels get a planted error.
@@ -105,25 +61,45 @@ def ingest_source(
 
     Raises:
         ConfigError: no layout fits, or a file is not there.
-        SynprefError: a file is damaged or cannot be fetched.
+        SynprefError: a file is damaged, cannot be fetched, or changed while it was read.
         PartitionBusyError: another process is ingesting the same source.
     """
-    revision, files = _locate(entry)
-    truth = _read_truth(truth_path, entry.name)
-    inputs = _fingerprint(entry, revision, seed, truth_path)
     partition = {"source": entry.name}
     manifest = lake.manifest("pairs", partition)
+    before = [FileRecord(**one) for one in manifest.info.get("files", ())] if manifest else []
+    truth = _read_truth(truth_path, entry.name)
+    stock = _take_stock(entry, before)
+    settings = _settings(entry, seed, truth_path)
+    inputs = digest("ingest", settings, stock.revision)
     if manifest is not None and manifest.inputs == inputs and lake.file_of(manifest).exists():
         return IngestReport.from_dict({**manifest.info["report"], "unchanged": True})
     version = f"{READER_VERSION}.{_label_settings(entry, seed)[:12]}"
-    delivery = Delivery(entry, seed, created_at, revision, version)
+    kept = None
+    if manifest is not None and truth_path is None:
+        kept = _what_stands(entry, lake, manifest, settings, before, stock)
+    reading = Reading(
+        Delivery(entry, seed, created_at, stock.revision, version),
+        stock.to_read(before, kept),
+        truth,
+        first_offset=sum(record.end for record in before[: kept.num_files]) if kept else 0,
+        num_before=kept.report.counts.rows_in if kept else 0,
+    )
     total = Portion()
-    layouts: dict[str, str] = {}
     num_pairs = 0
     with lake.writer("pairs", partition, inputs=inputs) as writer:
-        with SourceLedger(lake, entry.name, created_at, inputs=inputs) as ledger:
+        if lake.manifest("pairs", partition) != manifest:
+            raise PartitionBusyError(
+                f"Another process has read the source {entry.name!r} meanwhile.",
+                kept="what it published",
+                todo="run again",
+            )
+        for rows in _published(lake, kept.pairs) if kept else ():
+            writer.write(rows)
+        with SourceLedger(lake, entry.name, created_at, inputs=inputs, follows=kept is not None) as ledger:
             narrow: dict[str, list[pa.Table]] = {"recorded_verdicts": [], "sample_truth": [], "dead_letters": []}
-            for portion in _read(delivery, files, truth, layouts, progress):
+            for name, tables in narrow.items() if kept else ():
+                tables.append(lake.read(name, source=entry.name))
+            for portion in reading.portions(progress):
                 writer.write(portion.tables["pairs"])
                 num_pairs += len(portion.tables["pairs"])
                 ledger.deliver(portion.tables["label_events"])
@@ -135,10 +111,12 @@ def ingest_source(
             truths, num_contradicting = one_truth_each(made["sample_truth"])
             report = IngestReport(
                 source=entry.name,
-                revision=revision,
-                layouts=layouts,
+                revision=stock.revision,
+                layouts={name: layout.name for name, layout in reading.layouts.items()},
+                score_rules={name: str(of.score_rule) for name, of in reading.layouts.items() if of.score_rule},
                 counts=StageCounts(total.num_rows, total.num_rows_out, dict(sorted(total.dropped.items()))),
                 num_pairs=num_pairs,
+                left_out=dict(sorted(total.left_out.items())),
                 problems=dict(sorted(total.problems.items())),
                 verdicts=dict(sorted(total.verdicts.items())),
                 recorded=dict(sorted(Counter(r["role"] for r in recorded).items())),
@@ -146,115 +124,127 @@ def ingest_source(
                 num_planted_errors=total.num_planted,
                 num_contradicting_truths=num_contradicting,
             )
+            report = report.after(kept.report) if kept else report
             info = {"counts": report.counts.as_dict()}
             ledger.info |= info
         finished = {"recorded_verdicts": recorded, "sample_truth": truths, "dead_letters": made["dead_letters"]}
         for name, rows in finished.items():
             lake.publish(name, from_rows(rows, name), partition, inputs=inputs, info=info)
-        writer.info |= {**info, "report": report.as_dict()}
+        files = [*(before[: kept.num_files] if kept else ()), *reading.records]
+        writer.info |= {**info, "report": report.as_dict(), "settings": settings}
+        writer.info["files"] = [record.as_dict() for record in files]
     return report
 
 
-def _read(
-    delivery: Delivery,
-    files: Sequence[tuple[str, Path]],
-    truth: Truth,
-    layouts: dict[str, str],
-    progress: Progress | None,
-) -> Iterator[Portion]:
-    """Portions of a source's files, in order; rows are numbered on from file to file.
+def source_files(entry: SourceEntry) -> tuple[str, list[SourceFile]]:
+    """A source's files, and the hub's commit if they are of the hub.
 
-    Args:
-        layouts: is filled with the layout of each file.
+    Raises:
+        ConfigError: a file is not there.
+        SynprefError: a store or the hub cannot be reached.
     """
-    sizes = [path.stat().st_size for _, path in files]
-    shares: list[float] = []
-
-    def jobs() -> Iterator[dict[str, Any]]:
-        offset = num_before = 0
-        for number, (name, path) in enumerate(files):
-            blocks = read_blocks(path)
-            first = next(blocks, None)
-            layout = layout_of(delivery.entry, name, list(islice(rows_of(first), _RECOGNISE_ROWS)) if first else [])
-            layouts[name] = layout.name
-            end = 0
-            for block in chain([first] if first else [], blocks):
-                end = block.end
-                shares.append((sum(sizes[:number]) + block.share_read * sizes[number]) / max(1, sum(sizes)))
-                own = {n: truth[n] for n in range(offset + block.first, offset + block.end) if n in truth}
-                yield {
-                    "delivery": delivery,
-                    "file": name,
-                    "layout": layout,
-                    "block": block,
-                    "offset": offset,
-                    "num_before": num_before,
-                    "truth": own,
-                }
-                num_before += block.num_rows
-            offset += end
-
-    num_rows = 0
-    workers = num_workers() if sum(sizes) >= _PARALLEL_BYTES else 1
-    for number, portion in enumerate(map_in_order(take_block, jobs(), num_workers=workers)):
-        num_rows += portion.num_rows
-        if progress:
-            progress(num_rows, shares[number])
-        yield portion
+    if entry.hub is not None:
+        found = hub.files_of(entry.hub)
+        return found.commit, list(found.files)
+    require_files([entry])
+    return "", files_at(entry.paths)
 
 
 @dataclass(frozen=True)
-class LayoutReport:
-    """What a look at a source's first rows found: for the person who adds it."""
+class _Stock:
+    """A source's files as they are now.
 
-    file: str
-    layout: Layout
-    pairs: tuple[ParsedPair, ...]
-    dead_letters: tuple[tuple[int, DeadLetter], ...]
-
-    @property
-    def num_pairs(self) -> int:
-        """Pairs in the rows that were looked at."""
-        return len(self.pairs)
-
-
-def check_source(entry: SourceEntry, num_rows: int = 100) -> list[LayoutReport]:
-    """Recognise the layout of every file of a source and try its first rows; nothing is published.
-
-    Raises:
-        ConfigError, SynprefError: as `ingest_source`.
+    Attributes:
+        revision: hash of the files' versions, or the hub's commit.
     """
-    reports = []
-    for name, path in _locate(entry)[1]:
-        rows = list(islice(read_rows(path), num_rows))
-        layout = layout_of(entry, name, rows)
-        outcomes = [(row.number, parse_raw(layout, row, entry)) for row in rows]
-        letters = tuple((number, o) for number, o in outcomes if isinstance(o, DeadLetter))
-        pairs = tuple(pair for _, o in outcomes if not isinstance(o, DeadLetter) for pair in o)
-        reports.append(LayoutReport(name, layout, pairs, letters))
-    return reports
+
+    revision: str
+    files: Sequence[SourceFile]
+    states: dict[str, FileState]
+    versions: dict[str, Version]
+
+    def to_read(self, before: Sequence[FileRecord], kept: _Kept | None) -> list[FileToRead]:
+        """The files that were not read before; a grown one from where it has grown."""
+        start = start_in(before[-1]) if kept and kept.num_files < len(before) else Start()
+        rest = self.files[kept.num_files if kept else 0 :]
+        return [
+            FileToRead(file, self.states[file.name], self.versions[file.name], start if place == 0 else Start())
+            for place, file in enumerate(rest)
+        ]
 
 
-def _locate(entry: SourceEntry) -> tuple[str, list[tuple[str, Path]]]:
-    """Revision and files (name, path) of a source."""
-    if entry.hub is not None:
-        found = hub.fetch(entry.hub)
-        return found.commit, list(found.files)
-    require_files([entry])
-    paths = [Path(p) for p in entry.paths]
-    return digest("files", *map(sha256_of, paths)), [(path.name, path) for path in paths]
+@dataclass(frozen=True)
+class _Kept:
+    """What was published before and stands.
+
+    Attributes:
+        num_files: files that were read and are as they were.
+    """
+
+    pairs: Manifest
+    report: IngestReport
+    num_files: int
+
+
+def _take_stock(entry: SourceEntry, before: Sequence[FileRecord]) -> _Stock:
+    commit, found = source_files(entry)
+    files = in_known_order(found, before)
+    known = {record.name: record for record in before}
+    # The states come first: what changes from here on is seen when the file has been read.
+    states = {file.name: file.state() for file in files}
+    # Only the last of the files that were read before may have grown.
+    last = {before[-1].name: known[before[-1].name]} if before else {}
+    versions = {file.name: version_of(file, last.get(file.name)) for file in files}
+    revision = commit or digest("files", *(versions[file.name].value for file in files))
+    return _Stock(revision, files, states, versions)
+
+
+def _what_stands(
+    entry: SourceEntry, lake: Lake, manifest: Manifest, settings: str, before: Sequence[FileRecord], stock: _Stock
+) -> _Kept | None:
+    """What need not be read again; None when everything must be."""
+    # A verdict that made a label may stand in any row of the source, and so may the truth of a planted error.
+    if entry.plant_errors is not None or (entry.votes is not None and entry.votes.use != "single_person"):
+        return None
+    manifests = [m for table in TABLES for m in (lake.manifest(table, _partition(table, entry.name)),)]
+    # A run that was killed between two tables leaves them out of step.
+    if manifest.info.get("settings") != settings or any(m is None or m.inputs != manifest.inputs for m in manifests):
+        return None
+    num_files = whole_files_read(before, [file.name for file in stock.files], stock.versions)
+    if num_files is None:
+        return None
+    if num_files < len(before) and layout_hash(layout_at_start(entry, stock.files[num_files])) != before[-1].layout:
+        return None
+    try:
+        for one in manifests:
+            lake.verify(one)  # type: ignore[arg-type]
+    except SynprefError:
+        return None
+    return _Kept(manifest, IngestReport.from_dict(manifest.info["report"]), num_files)
+
+
+def _partition(table: str, source: str) -> dict[str, str]:
+    return {"kind": "source", "batch": source} if table == "label_events" else {"source": source}
+
+
+def _published(lake: Lake, manifest: Manifest) -> Iterator[pa.Table]:
+    """A partition's rows, a row group at a time."""
+    with pq.ParquetFile(lake.file_of(manifest)) as file:
+        for group in range(file.metadata.num_row_groups):
+            yield file.read_row_group(group)
 
 
 def _label_settings(entry: SourceEntry, seed: int) -> str:
     """Hash of what makes a row's label: the version of the source's label events."""
-    fields = {"layout", "columns", "label_values", "label_origin", "votes", "plant_errors"}
+    fields = {"layout", "columns", "score_weights", "label_values", "label_origin", "votes", "plant_errors"}
     return digest("labels", entry.model_dump_json(include=fields), str(seed) if entry.plant_errors else "")
 
 
-def _fingerprint(entry: SourceEntry, revision: str, seed: int, truth_path: Path | None) -> str:
+def _settings(entry: SourceEntry, seed: int, truth_path: Path | None) -> str:
+    """Hash of what, beside the files, the tables are made from."""
     settings = entry.model_dump_json(exclude={"paths", "hub"})
     truth = sha256_of(truth_path) if truth_path is not None else ""
-    return digest("ingest", READER_VERSION, IDENTITY_VERSION, revision, settings, str(seed), truth)
+    return digest("settings", READER_VERSION, IDENTITY_VERSION, settings, str(seed), truth)
 
 
 def _read_truth(path: Path | None, source: str) -> dict[int, list[dict[str, Any]]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib.abc import MetaPathFinder
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -45,7 +47,7 @@ def map_in_order(
             yield function(**job)
         return
     # Forking a process that has threads (Arrow's, Dagster's) may deadlock the child.
-    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=_without_pandas) as pool:
         waiting: deque = deque()
         try:
             for job in jobs:
@@ -63,3 +65,17 @@ def map_in_order(
         finally:
             for job_left in waiting:
                 job_left.cancel()
+
+
+class _NoPandas(MetaPathFinder):
+    """Makes pandas look as if it were not installed."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("workers do without pandas", name=fullname)
+
+
+def _without_pandas() -> None:
+    """Keep Arrow from importing pandas in this process, which it does at its first conversion only to see whether a
+    value is of pandas; that takes as long as all else that a worker imports."""
+    sys.meta_path.insert(0, _NoPandas())

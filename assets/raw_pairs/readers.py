@@ -7,56 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.errors import SynprefError
-from assets.raw_pairs.unpacking import unpacked
+from assets.raw_pairs.json_lines import RawRow, parse_line
+from assets.raw_pairs.source_files import SourceFile, as_file
+from assets.raw_pairs.unpacking import GROWTH_FREE_BYTES, MAX_GROWTH, grown_too_much, unpacked
 
 BLOCK_ROWS = 2048
 _BLOCK_BYTES = 8_000_000
 MAX_ROW_BYTES = 32_000_000
-"""A longer line of JSONL is not parsed: it would take several times its length in memory."""
+"""A longer line of JSONL, or a larger row of Parquet, is not parsed: it would take several times as much memory."""
 _MAGIC = {b"PAR1": "parquet", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_KEY_END = re.compile(rb'"[ \t\r\n]*:')
-_LARGEST_EXACT = 2.0**53
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
-
-
-@dataclass(frozen=True)
-class RawRow:
-    """One row of a file.
-
-    Attributes:
-        number: from 0; in JSONL, the line, blank lines counted.
-        value: column to value; None when the row cannot be read.
-        problem: why it cannot be read.
-        raw: the row's bytes, where the format has them.
-        digest: hash of the row's bytes where they were not kept.
-    """
-
-    number: int
-    value: dict[str, Any] | None
-    problem: str = ""
-    raw: bytes | None = None
-    digest: str = ""
-
-    def hash(self) -> str:
-        """BLAKE2b-128 of the row's bytes, or of its values as JSON where the format has no bytes of a row."""
-        if self.digest:
-            return self.digest
-        raw = self.raw
-        if raw is None:
-            raw = json.dumps(self.value, sort_keys=True, default=str).encode()
-        return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -67,37 +36,38 @@ class FileKind:
     compression: str | None = None
 
 
-def file_kind(path: Path) -> FileKind:
+def file_kind(file: SourceFile) -> FileKind:
     """What a file is, told by its first bytes and, for text, by its suffix.
 
     Raises:
         SynprefError: the file is missing, damaged or of another kind.
     """
+    where = str(file)
     try:
-        with path.open("rb") as file:
-            head = file.read(64)
+        with file.open() as opened:
+            head = opened.read(64)
     except OSError as error:
         raise SynprefError(
-            f"A source's file cannot be read: {error.strerror}.", where=str(path), todo="check the path"
+            f"A source's file cannot be read: {error.strerror}.", where=where, todo="check the path"
         ) from error
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
     if kind == "parquet":
         return FileKind("parquet")
     if kind is not None:
         return FileKind("jsonl", kind)
-    if path.suffix.lower() == ".parquet":
-        raise SynprefError("A file named .parquet is not Parquet.", where=str(path), todo="fetch it again")
-    if path.suffix.lower() in (".gz", ".zst"):
-        raise SynprefError(f"A file named {path.suffix} is not compressed so.", where=str(path), todo="fetch it again")
-    if path.suffix.lower() not in _JSONL_SUFFIXES:
+    if file.suffix == ".parquet":
+        raise SynprefError("A file named .parquet is not Parquet.", where=where, todo="fetch it again")
+    if file.suffix in (".gz", ".zst"):
+        raise SynprefError(f"A file named {file.suffix} is not compressed so.", where=where, todo="fetch it again")
+    if file.suffix not in _JSONL_SUFFIXES:
         raise SynprefError(
-            f"Files ending in {path.suffix!r} cannot be read.",
-            where=str(path),
+            f"Files ending in {file.suffix!r} cannot be read.",
+            where=where,
             todo="use .jsonl (plain, .gz or .zst) or .parquet",
         )
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
         raise SynprefError(
-            "A JSON file holds one list instead of one object a line.", where=str(path), todo="write it as JSON lines"
+            "A JSON file holds one list instead of one object a line.", where=where, todo="write it as JSON lines"
         )
     return FileKind("jsonl")
 
@@ -107,77 +77,86 @@ class Block:
     """Consecutive rows of a file, not yet parsed.
 
     Attributes:
-        first: number of the first row.
+        first, end: number of the first row, and of the row after the last.
         rows: lines of JSONL, blank ones too (a problem in place of a line that is too long), or Parquet rows.
         num_rows: rows in it, blank lines not counted.
         share_read: share of the file's bytes that has been read when this block ends, 0 to 1.
     """
 
     first: int
+    end: int
     rows: tuple[bytes | RawRow, ...] | pa.RecordBatch
     num_rows: int
     share_read: float
 
-    @property
-    def end(self) -> int:
-        """Number of the row after the last."""
-        return self.first + len(self.rows)
+
+@dataclass(frozen=True)
+class Start:
+    """Where the reading of a plain JSONL file begins: a byte at which a line begins, and that line's number."""
+
+    byte: int = 0
+    row: int = 0
 
 
-def read_blocks(path: Path) -> Iterator[Block]:
+_WHOLE = Start()
+
+
+def read_blocks(file: Path | SourceFile, start: Start = _WHOLE) -> Iterator[Block]:
     """A file in blocks, in order.
+
+    Args:
+        start: later than the file's start only in plain JSONL.
 
     Raises:
         SynprefError: the file as a whole cannot be read (see `file_kind`) or is damaged.
     """
-    kind = file_kind(path)
-    yield from _parquet_blocks(path) if kind.format == "parquet" else _jsonl_blocks(path, kind.compression)
+    file = as_file(file)
+    kind = file_kind(file)
+    assert start == _WHOLE or kind == FileKind("jsonl")
+    yield from _parquet_blocks(file) if kind.format == "parquet" else _jsonl_blocks(file, kind.compression, start)
 
 
 def rows_of(block: Block) -> Iterator[RawRow]:
     """The rows of a block; what is no usable row says why."""
     if isinstance(block.rows, pa.RecordBatch):
-        for number, value in enumerate(block.rows.to_pylist(), start=block.first):
-            yield RawRow(number, value)
+        yield from _parquet_rows(block.rows, block.first)
         return
     for number, line in enumerate(block.rows, start=block.first):
         if isinstance(line, RawRow):
             yield line
         elif line.strip():
-            yield _parse_line(number, line)
+            yield parse_line(number, line)
 
 
-def read_rows(path: Path) -> Iterator[RawRow]:
+def read_rows(file: Path | SourceFile) -> Iterator[RawRow]:
     """Rows of a file, in order, without holding more than a block of them.
 
     Raises:
         SynprefError: as `read_blocks`.
     """
-    for block in read_blocks(path):
+    for block in read_blocks(file):
         yield from rows_of(block)
 
 
-def _opened(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> SynprefError:
+def _damaged(file: SourceFile, error: Exception) -> SynprefError:
     return SynprefError(
         f"A Parquet file is damaged: {str(error)[:300]}.",
-        where=str(path),
+        where=str(file),
         kept="the source as it was published before, if it was",
         todo="fetch the file again",
     )
 
 
-def _parquet_blocks(path: Path) -> Iterator[Block]:
-    number = 0
-    with _opened(path) as file:
-        total = file.metadata.num_rows
-        batches = file.iter_batches(batch_size=BLOCK_ROWS)
+def _parquet_blocks(file: SourceFile) -> Iterator[Block]:
+    number = num_bytes = 0
+    try:
+        opened = pq.ParquetFile(file.open_parquet())
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(file, error) from error
+    most = max(GROWTH_FREE_BYTES, MAX_GROWTH * file.state().size)
+    with opened:
+        total = opened.metadata.num_rows
+        batches = opened.iter_batches(batch_size=_rows_of_a_batch(opened.metadata))
         while True:
             try:
                 batch = next(batches)
@@ -185,18 +164,46 @@ def _parquet_blocks(path: Path) -> Iterator[Block]:
             except StopIteration:
                 return
             except (pa.ArrowInvalid, OSError) as error:
-                raise _damaged(path, error) from error
-            yield Block(number, batch, len(batch), (number + len(batch)) / max(1, total))
-            number += len(batch)
+                raise _damaged(file, error) from error
+            num_bytes += batch.nbytes
+            if num_bytes > most:
+                raise grown_too_much(str(file))
+            end = number + len(batch)
+            yield Block(number, end, batch, len(batch), end / max(1, total))
+            number = end
 
 
-def _jsonl_blocks(path: Path, compression: str | None) -> Iterator[Block]:
-    size = max(1, path.stat().st_size)
+def _rows_of_a_batch(metadata: pq.FileMetaData) -> int:
+    """Rows to read at once: as many as a block holds, fewer where the rows of some group are large."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    largest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
+    return max(1, min(BLOCK_ROWS, _BLOCK_BYTES // max(1, largest)))
+
+
+def _parquet_rows(batch: pa.RecordBatch, first: int) -> Iterator[RawRow]:
+    """Rows of a batch; one that is larger than a line may be is none."""
+    if batch.nbytes <= MAX_ROW_BYTES:
+        for number, value in enumerate(batch.to_pylist(), start=first):
+            yield RawRow(number, value)
+        return
+    for place in range(len(batch)):
+        row = batch.slice(place, 1)
+        if (size := row.nbytes) <= MAX_ROW_BYTES:
+            yield RawRow(first + place, row.to_pylist()[0])
+            continue
+        digest = RawRow(first + place, row.to_pylist()[0]).hash()
+        yield RawRow(first + place, None, _too_large(size, "row"), digest=digest)
+
+
+def _jsonl_blocks(file: SourceFile, compression: str | None, start: Start) -> Iterator[Block]:
+    size = max(1, file.state().size)
     lines: list[bytes | RawRow] = []
-    first = num_bytes = num_rows = 0
-    with path.open("rb") as file, contextlib.ExitStack() as stack:
-        text = stack.enter_context(unpacked(file, compression, path)) if compression else file
-        for line in _lines(text):
+    first, num_bytes, num_rows = start.row, 0, 0
+    with file.open() as opened, contextlib.ExitStack() as stack:
+        if start.byte:
+            opened.seek(start.byte)
+        text = stack.enter_context(unpacked(opened, compression, str(file))) if compression else opened
+        for line in _lines(text, start.row):
             if not isinstance(line, RawRow):
                 if first == 0 and not lines:
                     line = line.removeprefix(b"\xef\xbb\xbf")
@@ -204,15 +211,20 @@ def _jsonl_blocks(path: Path, compression: str | None) -> Iterator[Block]:
             num_rows += isinstance(line, RawRow) or bool(line.strip())
             lines.append(line)
             if len(lines) >= BLOCK_ROWS or num_bytes >= _BLOCK_BYTES:
-                yield Block(first, tuple(lines), num_rows, min(1.0, file.tell() / size))
-                first, lines, num_bytes, num_rows = first + len(lines), [], 0, 0
+                end = first + len(lines)
+                yield Block(first, end, tuple(lines), num_rows, min(1.0, opened.tell() / size))
+                first, lines, num_bytes, num_rows = end, [], 0, 0
     if lines:
-        yield Block(first, tuple(lines), num_rows, 1.0)
+        yield Block(first, first + len(lines), tuple(lines), num_rows, 1.0)
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes | RawRow]:
-    """Lines; one that is too long is read past in pieces, hashed, and given as the row it cannot be."""
-    number = 0
+def _too_large(size: int, what: str) -> str:
+    return f"{size} bytes in one {what}; at most {MAX_ROW_BYTES} are read"
+
+
+def _lines(file: BinaryIO, number: int) -> Iterator[bytes | RawRow]:
+    """Lines, the first of this number; one that is too long is read past in pieces, hashed, and given as the row that
+    it cannot be."""
     while line := file.readline(MAX_ROW_BYTES):
         if len(line) < MAX_ROW_BYTES or line.endswith(b"\n"):
             yield line
@@ -221,51 +233,5 @@ def _lines(file: BinaryIO) -> Iterator[bytes | RawRow]:
             while not line.endswith(b"\n") and (line := file.readline(MAX_ROW_BYTES)):
                 state.update(line)
                 length += len(line)
-            problem = f"{length} bytes in one line; at most {MAX_ROW_BYTES} are read"
-            yield RawRow(number, None, problem, digest=state.hexdigest())
+            yield RawRow(number, None, _too_large(length, "line"), digest=state.hexdigest())
         number += 1
-
-
-def _parse_line(number: int, line: bytes) -> RawRow:
-    """A line as a row. The fast parser decides where it can; what it refuses, and keys that stand twice, are looked
-    at by the exact one, whose problems people read."""
-    try:
-        value = orjson.loads(line)
-        # Every key stands before a colon; more of them than keys means a key twice, or such a thing inside a text.
-        if isinstance(value, dict) and len(_KEY_END.findall(line)) == _num_keys(value):
-            return RawRow(number, value, raw=line)
-    except (ValueError, RecursionError):
-        pass
-    return _parse_exactly(number, line)
-
-
-def _num_keys(value: dict | list) -> int:
-    """Keys in all objects of a value. Raises ValueError where a number may have lost digits to the fast parser."""
-    total = len(value) if isinstance(value, dict) else 0
-    for item in value.values() if isinstance(value, dict) else value:
-        if isinstance(item, (dict, list)):
-            total += _num_keys(item)
-        elif isinstance(item, float) and not -_LARGEST_EXACT < item < _LARGEST_EXACT:
-            raise ValueError
-    return total
-
-
-def _parse_exactly(number: int, line: bytes) -> RawRow:
-    try:
-        value = json.loads(line.decode("utf-8"), object_pairs_hook=_without_doubles)
-    except UnicodeDecodeError as error:
-        return RawRow(number, None, f"not UTF-8: {error.reason} at byte {error.start}", line)
-    except json.JSONDecodeError as error:
-        return RawRow(number, None, f"not JSON: {error.msg} at character {error.pos}", line)
-    except (ValueError, RecursionError) as error:
-        return RawRow(number, None, f"not usable JSON: {str(error)[:200]}", line)
-    if not isinstance(value, dict):
-        return RawRow(number, None, f"not a JSON object but {type(value).__name__}", line)
-    return RawRow(number, value, raw=line)
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return value

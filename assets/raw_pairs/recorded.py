@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from assets.raw_pairs.catalogue import SourceEntry, VoteSettings
 from assets.raw_pairs.rows import ParsedPair, RowProblem, look_up
+from assets.raw_pairs.source_entry import SourceEntry, VoteSettings
 
 CROWD_JUDGE = "crowd votes replayed as judge"
 _OTHER = {"a": "b", "b": "a"}

@@ -16,6 +16,7 @@ DEAD_LETTER_REASONS = (
     "bad_conversation",
     "prompts_differ",
     "too_few_completions",
+    "too_many_completions",
     "repeated_completion",
     "unknown_label",
     "unknown_label_origin",
@@ -49,7 +50,8 @@ class ParsedPair:
         turns: the conversation; the last turn is the user's. Empty for an empty prompt.
         response_a, response_b: in the order of the file.
         verdict: "a", "b", "tie", "undecided", or None for a row without a label.
-        margin: how much better the better one is, in the source's own unit; None where it does not say.
+        margin: how much better the better one is, in the source's own unit; None where it does not say. Negative
+            where a source's scores contradict its choice.
         label_origin: as the row says it; None where it does not.
         meta: the row's other columns.
     """
@@ -63,6 +65,14 @@ class ParsedPair:
     model_b: str | None = None
     label_origin: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParsedRow:
+    """The pairs of a row, and those that it could have made but for a reason, by reason."""
+
+    pairs: tuple[ParsedPair, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def look_up(row: Mapping[str, Any], dotted: str) -> Any:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from assets.contracts import from_rows
 from assets.identity import event_id
@@ -22,24 +23,30 @@ Row = dict[str, Any]
 class SourceLedger:
     """Takes a source's label events, a block after the other, and appends what is new when its block ends.
 
-    A source that was never read before is streamed. One that was is compared with what the ledger holds, which
-    takes memory for its events.
+    A source that was never read before is streamed, and so are the events of new rows that follow those in the
+    ledger. Otherwise what is delivered is compared with what the ledger holds, which takes memory for its events.
     """
 
-    def __init__(self, lake: Lake, source: str, created_at: datetime, *, inputs: str) -> None:
+    def __init__(self, lake: Lake, source: str, created_at: datetime, *, inputs: str, follows: bool = False) -> None:
         self.info: dict[str, Any] = {}
         """May be filled until the block ends; published with the manifest."""
         self._lake, self._created_at, self._inputs = lake, created_at, inputs
         self._partition = {"kind": "source", "batch": source}
-        self._before = lake.read("label_events", **self._partition)
+        self._manifest = lake.manifest("label_events", self._partition)
+        self._streams = follows or self._manifest is None or not self._manifest.num_rows
         self._delivered: list[pa.Table] = []
         self._writer: PartitionWriter | None = None
         self._num_rows = 0
 
     def __enter__(self) -> SourceLedger:
-        if not len(self._before):
+        if self._streams:
             self._writer = self._lake.writer("label_events", self._partition, inputs=self._inputs)
             self._writer.__enter__()
+            if self._manifest is not None:
+                with pq.ParquetFile(self._lake.file_of(self._manifest)) as file:
+                    for group in range(file.metadata.num_row_groups):
+                        self._writer.write(file.read_row_group(group))
+                self._num_rows = self._manifest.num_rows
         return self
 
     def deliver(self, events: pa.Table) -> None:
@@ -58,8 +65,9 @@ class SourceLedger:
             self._writer.info |= self.info
             self._writer.__exit__(kind, error, trace)
         elif kind is None:
+            before = self._lake.read("label_events", **self._partition)
             delivered = [row for table in self._delivered for row in table.to_pylist()]
-            new = what_is_new(self._before, delivered, self._created_at)
+            new = what_is_new(before, delivered, self._created_at)
             rows = from_rows(new, "label_events")
             self._lake.append_events("label_events", rows, self._partition, inputs=self._inputs, info=self.info)
 
@@ -67,8 +75,8 @@ class SourceLedger:
 def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime) -> list[Row]:
     """Label events to append so that the ledger's current ones are those delivered; nothing is taken back from it.
 
-    An event that is current already adds nothing. One for a row whose label, file or settings changed supersedes
-    the row's event before it. A row that is gone gets a retraction: an `undecided` that supersedes its last event.
+    An event that is current already adds nothing. One for a row whose label or settings changed supersedes the row's
+    event before it. A row that is gone gets a retraction: an `undecided` that supersedes its last event.
 
     Args:
         before: the source's partition of `label_events`.

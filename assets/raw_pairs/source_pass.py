@@ -4,7 +4,7 @@ or dead letters. A block needs nothing but itself, so blocks may be taken by sev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,14 +12,15 @@ from typing import Any
 import pyarrow as pa
 
 from assets.contracts import from_rows
+from assets.identity import storable
 from assets.label_events import SWAPPED_VERDICT
 from assets.raw_pairs.canonical import canonical_verdict, has_planted_error, pair_row, recorded_row, source_event
-from assets.raw_pairs.catalogue import SourceEntry
 from assets.raw_pairs.layouts import Layout, recognise
-from assets.raw_pairs.parsing import parse_row
+from assets.raw_pairs.outcomes import Outcome, outcomes_of
 from assets.raw_pairs.readers import Block, RawRow, rows_of
 from assets.raw_pairs.recorded import SharedVotes, share_votes
 from assets.raw_pairs.rows import DeadLetter, ParsedPair, RowProblem
+from assets.raw_pairs.source_entry import SourceEntry
 
 TABLES = ("pairs", "label_events", "recorded_verdicts", "dead_letters", "sample_truth")
 """Tables that a pass makes rows of."""
@@ -35,16 +36,15 @@ def layout_of(entry: SourceEntry, file: str, rows: Sequence[RawRow]) -> Layout:
         return Layout("none", {})
     columns = list(dict.fromkeys(column for value in values for column in value))
     where = f"source {entry.name}, file {file}"
-    return recognise(columns, values, wanted=entry.layout, overrides=entry.columns, where=where)
-
-
-def parse_raw(layout: Layout, raw: RawRow, entry: SourceEntry) -> list[ParsedPair] | DeadLetter:
-    """Pairs of a row of a file, or its dead letter."""
-    if raw.value is None:
-        return DeadLetter("unreadable_row", raw.problem)
-    if layout.name == "none":
-        return DeadLetter("unreadable_row", "the first rows of the file are unreadable, so its layout is unknown")
-    return parse_row(layout, raw.value, entry)
+    return recognise(
+        columns,
+        values,
+        wanted=entry.layout,
+        overrides=entry.columns,
+        label_values=entry.label_values,
+        score_weights=entry.score_weights,
+        where=where,
+    )
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Portion:
         num_rows_out: rows that made pairs.
         dropped: rows that made none, by reason.
         problems: pairs that are none, by problem.
+        left_out: pairs that rows could have made, by reason.
         verdicts: labels by verdict, `none` for a pair without one.
     """
 
@@ -84,6 +85,7 @@ class Portion:
     num_planted: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     problems: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Portion) -> None:
@@ -94,6 +96,7 @@ class Portion:
         self.num_planted += other.num_planted
         self.dropped += other.dropped
         self.problems += other.problems
+        self.left_out += other.left_out
         self.verdicts += other.verdicts
 
 
@@ -108,46 +111,60 @@ def take_block(
         truth: by row of the source; only the block's own are looked at.
     """
     taker = _Taker(delivery, file, layout)
-    limit = delivery.entry.max_rows
-    for raw in rows_of(block):
-        if limit is not None and num_before + taker.portion.num_rows >= limit:
-            taker.portion.num_rows += 1
-            taker.portion.dropped["beyond_max_rows"] += 1
-            continue
-        taker.portion.num_rows += 1
-        row = offset + raw.number
-        taker.take(raw, row, truth.get(row, ()))
+    rows = taker.within_limit(rows_of(block), num_before)
+    for outcome in outcomes_of(layout, rows, delivery.entry):
+        first = offset + outcome.rows[0].number
+        taker.take(outcome, offset, truth.get(first, ()))
     taker.portion.tables = {name: from_rows(rows, name) for name, rows in taker.rows.items()}
     return taker.portion
 
 
 class _Taker:
-    """Takes the rows of one block, one after the other."""
+    """Takes what the rows of one block became, one after the other."""
 
     def __init__(self, delivery: Delivery, file: str, layout: Layout) -> None:
         self.delivery, self.entry, self.file, self.layout = delivery, delivery.entry, file, layout
         self.portion = Portion()
         self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
 
-    def take(self, raw: RawRow, source_row: int, truth: Sequence[Mapping[str, Any]]) -> None:
-        outcome = parse_raw(self.layout, raw, self.entry)
-        if not isinstance(outcome, DeadLetter):
+    def within_limit(self, rows: Iterable[RawRow], num_before: int) -> Iterator[RawRow]:
+        """Count rows, and pass on those that `max_rows` allows."""
+        limit = self.entry.max_rows
+        for raw in rows:
+            self.portion.num_rows += 1
+            if limit is None or num_before + self.portion.num_rows <= limit:
+                yield raw
+            else:
+                self.portion.dropped["beyond_max_rows"] += 1
+
+    def take(self, outcome: Outcome, offset: int, truth: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the pairs of an outcome, or its dead letters.
+
+        Args:
+            offset: number of the file's first row in the source.
+            truth: of the outcome's first row.
+        """
+        first, result = outcome.rows[0], outcome.result
+        if not isinstance(result, DeadLetter):
             try:
                 # A row is taken whole or not at all: every part is made before any is kept.
-                made = [self._make(raw, source_row, pair) for pair in outcome]
+                made = [self._make(first, offset + first.number, pair) for pair in result.pairs]
             except RowProblem as problem:
-                outcome = problem.letter
+                result = problem.letter
             else:
-                self.portion.num_rows_out += 1
+                self.portion.num_rows_out += len(outcome.rows)
+                self.portion.left_out.update(result.left_out)
                 for number, parts in enumerate(made):
                     self._keep(*parts, [item for item in truth if item["pair_number"] in (None, number)])
                 return
-        self.portion.dropped[outcome.reason] += 1
-        letter = {"source": self.entry.name, "file": self.file, "source_row": source_row, "row_hash": raw.hash()}
-        detail = outcome.detail.encode("utf-8", "replace").decode()
-        self.rows["dead_letters"].append({**letter, "reason": outcome.reason, "detail": detail})
+        detail = result.detail.encode("utf-8", "replace").decode()
+        for raw in outcome.rows:
+            self.portion.dropped[result.reason] += 1
+            letter = {"source": self.entry.name, "file": self.file, "source_row": offset + raw.number}
+            letter |= {"row_hash": raw.hash(), "reason": result.reason, "detail": detail}
+            self.rows["dead_letters"].append(letter)
         for item in truth:
-            self.rows["sample_truth"].append(_truth_row(item, None, f"row {source_row}"))
+            self.rows["sample_truth"].append(_truth_row(item, None, f"row {offset + first.number}"))
 
     def _make(self, raw: RawRow, source_row: int, pair: ParsedPair) -> tuple[ParsedPair, SharedVotes, dict, bool]:
         votes = share_votes(self.entry, raw.value or {}, pair)
@@ -188,12 +205,21 @@ class _Taker:
                 row,
                 given,
                 version=delivery.version,
-                revision=delivery.revision,
+                revision=_what_is_said(given, votes, pair),
                 votes=votes,
                 margin=pair.margin,
                 created_at=delivery.created_at,
             )
         )
+
+
+def _what_is_said(verdict: str, votes: SharedVotes, pair: ParsedPair) -> str:
+    """What makes a delivery of a row's label recognisable: what it says of the pair, whatever else its file holds.
+
+    A file that got more rows, or others, delivers the labels of the rows that stayed once more, not anew.
+    """
+    made_by = votes.made_by.labeller if votes.made_by else "person" if votes.people else ""
+    return f"{verdict}:{pair.margin}:{storable(made_by)}"
 
 
 def _truth_row(item: Mapping[str, Any], pair_id: str | None, detail: str, swapped: bool = False) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -12,28 +11,38 @@ from assets.errors import SynprefError
 
 # Text seldom shrinks to a twentieth; a file that grows by more than this has been made to fill a disk.
 MAX_GROWTH = 300
-_GROWTH_FREE_BYTES = 64_000_000
+GROWTH_FREE_BYTES = 64_000_000
 
 
-def unpacked(file: BinaryIO, compression: str, path: Path) -> BinaryIO:
+def unpacked(file: BinaryIO, compression: str, where: str) -> BinaryIO:
     """The text of a compressed file, members after each other read on.
 
     Args:
         file: opened for reading at its start; its position tells how much has been read.
         compression: `gzip` or `zstd`.
-        path: named in errors.
+        where: named in errors.
 
     Raises:
         SynprefError: while reading, when the file is damaged or grows more than `MAX_GROWTH` times.
     """
-    return io.BufferedReader(_Unpacking(file, compression, path), buffer_size=1 << 20)
+    return io.BufferedReader(_Unpacking(file, compression, where), buffer_size=1 << 20)
+
+
+def grown_too_much(where: str) -> SynprefError:
+    """The error for a file that grows as no text does."""
+    return SynprefError(
+        f"A compressed file grows more than {MAX_GROWTH} times as it is unpacked.",
+        where=where,
+        kept="the source as it was published before, if it was",
+        todo="look at where it comes from; if it is meant so, unpack it first",
+    )
 
 
 class _Unpacking(io.RawIOBase):
     """A compressed file's text, as long as its growth is that of text."""
 
-    def __init__(self, file: BinaryIO, compression: str, path: Path) -> None:
-        self._file, self._path = file, path
+    def __init__(self, file: BinaryIO, compression: str, where: str) -> None:
+        self._file, self._where = file, where
         self._stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), compression)
         self._num_bytes = 0
 
@@ -46,17 +55,12 @@ class _Unpacking(io.RawIOBase):
         except (pa.ArrowInvalid, OSError) as error:
             raise SynprefError(
                 f"A compressed file is damaged: {str(error)[:300]}.",
-                where=str(self._path),
+                where=self._where,
                 kept="the source as it was published before, if it was",
                 todo="fetch the file again",
             ) from error
         self._num_bytes += len(data)
-        if self._num_bytes > max(_GROWTH_FREE_BYTES, MAX_GROWTH * self._file.tell()):
-            raise SynprefError(
-                f"A compressed file grows more than {MAX_GROWTH} times as it is unpacked.",
-                where=str(self._path),
-                kept="the source as it was published before, if it was",
-                todo="look at where it comes from; if it is meant so, unpack it first",
-            )
+        if self._num_bytes > max(GROWTH_FREE_BYTES, MAX_GROWTH * self._file.tell()):
+            raise grown_too_much(self._where)
         buffer[: len(data)] = data
         return len(data)

@@ -8,7 +8,8 @@ import pytest
 
 from assets.lake import Lake
 from assets.raw_pairs.catalogue import SourceEntry
-from assets.raw_pairs.ingest import IngestReport, ingest_source
+from assets.raw_pairs.ingest import ingest_source
+from assets.raw_pairs.ingest_report import IngestReport
 
 CREATED_AT = datetime(2025, 1, 1, tzinfo=UTC)
 

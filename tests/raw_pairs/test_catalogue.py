@@ -37,6 +37,12 @@ def test_a_pattern_stands_for_its_files_in_order_of_name(catalogue, tmp_path):
         require_files([empty])
 
 
+def test_a_copy_of_a_hub_data_set_lies_beside_the_catalogue(catalogue, tmp_path):
+    hub = {"id": "a/b", "revision": "1", "copy_at": "copies/b"}
+    (entry,) = load_catalogue(catalogue({"sources": [{"name": "s", "hub": hub, "licence": "MIT"}]}))
+    assert (entry.paths, entry.hub.copy_at) == ((), str(tmp_path / "copies" / "b"))
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [
@@ -58,6 +64,8 @@ def test_a_pattern_stands_for_its_files_in_order_of_name(catalogue, tmp_path):
         ({"sources": [GOOD | {"paths": []}]}, "either `paths` or `hub`"),
         ({"sources": [GOOD | {"hub": {"id": "a/b", "revision": "1"}}]}, "either `paths` or `hub`"),
         ({"sources": [GOOD | {"paths": [], "hub": {"id": "a/b", "revision": ""}}]}, "hub.revision"),
+        ({"sources": [GOOD | {"max_pairs_per_prompt": 0}]}, "max_pairs_per_prompt"),
+        ({"sources": [GOOD | {"columns": {"score": "x"}, "score_weights": {"y": 1}}]}, "either `score_weights` or"),
         ({"sources": [GOOD | {"plant_errors": {"share": 1.5, "seed": 1}}]}, "plant_errors.share"),
         ({"sources": [GOOD | {"votes": {"use": "crowd", "values": {"1": "first"}}}]}, "need a column"),
         ({"sources": [GOOD | {"votes": {"use": "crowd", "column": "v"}}]}, "`values` or a `midpoint`"),
@@ -153,8 +161,8 @@ def test_a_hub_data_set_is_added(tmp_path):
 @pytest.mark.parametrize(
     ("location", "name", "says"),
     [
-        ("no/such/file.jsonl", "new", "neither a file nor"),
-        ("owner/name", "new", "neither a file nor"),
+        ("no/such/file.jsonl", "new", "neither a file nor a URL"),
+        ("owner/name", "new", "neither a file nor a URL"),
         ("owner/name@1", "old", "named 'old' already"),
         ("owner/name@1", "../x", "cannot name a source"),
     ],

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from assets.errors import ConfigError, PartitionBusyError
 from assets.identity import identify_pair
 from assets.lake import Lake
-from assets.raw_pairs.ingest import check_source, ingest_source
+from assets.raw_pairs.ingest import ingest_source
 from assets.raw_pairs.parallel import num_workers
 from assets.settings import REPOSITORY
 
@@ -183,7 +183,7 @@ def test_a_changed_file_supersedes_labels_and_takes_none_back(bench, two_respons
     events = bench.rows("label_events")
     assert [e["event_id"] for e in events][:3] == list(old), "what was there stays, in its place"
     superseded = {e["supersedes"] for e in events} - {None}
-    assert superseded == set(old)
+    assert superseded == set(old) - {next(iter(old))}, "a row that says what it said is not delivered anew"
     current = [e for e in events if e["event_id"] not in superseded]
     retracted = [e for e in current if json.loads(e["evidence"]).get("retracted")]
     assert len(current) == 3
@@ -198,112 +198,6 @@ def test_a_changed_file_supersedes_labels_and_takes_none_back(bench, two_respons
     current = {e["pair_id"]: e["verdict"] for e in events if e["event_id"] not in superseded}
     assert current == {e["pair_id"]: e["verdict"] for e in old.values()}
     assert len({e["event_id"] for e in events}) == len(events)
-
-
-def test_planted_errors_are_inverted_and_their_truth_is_kept(bench, two_responses):
-    rows = [two_responses(n, "ab"[n % 2] if n else "tie") for n in range(400)]
-    plan = {"share": 0.25, "seed": 3}
-    report = bench.ingest(rows, plant_errors=plan)
-    clean = Lake(bench.folder / "clean")
-    bench.ingest(rows, lake=clean)
-    given = {e["pair_id"]: e for e in bench.rows("label_events")}
-    right = {e["pair_id"]: e["verdict"] for e in clean.read("label_events").to_pylist()}
-    truth = {t["pair_id"]: t for t in bench.rows("sample_truth")}
-    assert len(truth) == 399, "a tie cannot be inverted"
-    for pair_id, row in truth.items():
-        assert row["verdict"] == right[pair_id]
-        assert (given[pair_id]["verdict"] != right[pair_id]) == (row["planted"] == "uniform_error")
-    assert report.num_planted_errors == sum(t["planted"] == "uniform_error" for t in truth.values())
-    assert 0.18 < report.num_planted_errors / 399 < 0.32
-    # The labels say that errors were planted and how many, never on which pair.
-    assert {json.loads(e["evidence"])["planted_error_share"] for e in given.values()} == {0.25}
-    assert all(e["simulated"] for e in given.values())
-    other = Lake(bench.folder / "other_seed")
-    bench.ingest(rows, plant_errors=plan, lake=other, seed=2)
-    assert {t["pair_id"] for t in other.read("sample_truth").to_pylist() if t["planted"] != "none"} != {
-        p for p, t in truth.items() if t["planted"] != "none"
-    }
-
-
-def test_contradicting_truth_is_no_truth(bench, two_responses):
-    report = bench.ingest(
-        [two_responses(0, "a"), two_responses(0, "b"), two_responses(1), two_responses(1)],
-        plant_errors={"share": 0.0, "seed": 1},
-    )
-    assert (report.num_contradicting_truths, len(bench.rows("sample_truth"))) == (1, 1)
-
-
-def test_truth_of_a_file_is_told_in_canonical_order(bench, two_responses, tmp_path):
-    truth = pa.table(
-        {
-            "source": ["s", "s", "s", "other"],
-            "source_row": [0, 1, 2, 0],
-            "verdict": ["a", "tie", None, "b"],
-            "planted": ["uniform_error", "tie", "unreadable", "none"],
-            "detail": [None, "", "cut", ""],
-        }
-    )
-    pq.write_table(truth, tmp_path / "truth.parquet")
-    rows = [two_responses(0), two_responses(1), b"{"]
-    bench.ingest(rows, truth_path=tmp_path / "truth.parquet", simulated=True)
-    pairs = {r["source_row"]: r for r in bench.rows("pairs")}
-    found = {r["planted"]: r for r in bench.rows("sample_truth")}
-    assert set(found) == {"uniform_error", "tie", "unreadable"}
-    assert found["uniform_error"]["pair_id"] == pairs[0]["pair_id"]
-    assert pairs[0][f"response_{found['uniform_error']['verdict']}"] == "0."
-    assert (found["tie"]["verdict"], found["unreadable"]["pair_id"]) == ("tie", None)
-
-
-def test_truth_that_cannot_be_read_is_named(bench, two_responses, tmp_path):
-    (tmp_path / "truth.parquet").write_text("no")
-    with pytest.raises(ConfigError, match=r"truth\.parquet"):
-        bench.ingest([two_responses(0)], truth_path=tmp_path / "truth.parquet")
-    with pytest.raises(ConfigError, match=r"gone\.parquet"):
-        bench.ingest([two_responses(0)], truth_path=tmp_path / "gone.parquet")
-
-
-def test_a_verdict_that_made_a_label_is_no_judges_on_the_same_pair(bench, two_responses):
-    votes = {"use": "other_judges", "column": "verdicts", "label_maker": "judge", "midpoint": 1.5}
-    rows = [
-        two_responses(0, "a") | {"verdicts": {"x": 1, "y": 2}, "judge": "x"},
-        # The same pair once more, its label made by y: what y said is a label there, so no evidence here.
-        two_responses(0, "b") | {"verdicts": {"y": 2, "z": 2}, "judge": "y"},
-        two_responses(1, "b") | {"verdicts": {"y": 2, "z": 2}, "judge": "z"},
-    ]
-    report = bench.ingest(rows, votes=votes)
-    assert report.num_label_makers_left_out == 1
-    found = {(r["source_row"], r["labeller"]) for r in bench.rows("recorded_verdicts")}
-    assert found == {(1, "z"), (2, "y")}
-
-
-def test_recorded_verdicts_are_told_in_canonical_order(bench, two_responses):
-    votes = {"use": "later_judges", "column": "votes", "labeller_at": 0, "order_at": 1, "verdict_at": 2}
-    votes |= {"orders": {"shown": "first", "reversed": "second"}, "values": {"A": "first", "B": "second"}}
-    rows = [
-        two_responses(n, None) | {"votes": [["big", "shown", "A"], ["big", "reversed", "B"], ["small", "shown", "A"]]}
-        for n in range(8)
-    ]
-    report = bench.ingest(rows, votes=votes)
-    assert report.recorded == {"judge": 16}
-    pairs = {r["source_row"]: r for r in bench.rows("pairs")}
-    events = {e["pair_id"]: e["verdict"] for e in bench.rows("label_events")}
-    assert {p["response_1"][:3] == "Not" for p in pairs.values()} == {True, False}, "both orders occur"
-    for row in bench.rows("recorded_verdicts"):
-        pair, n = pairs[row["source_row"]], row["source_row"]
-        first = "1" if pair["response_1"] == f"{n}." else "2"
-        other = "2" if first == "1" else "1"
-        assert events[row["pair_id"]] == first
-        if row["position"] == 1:
-            assert (row["verdict"], str(row["first_shown"])) == (other, other)
-        else:
-            assert (row["verdict"], str(row["first_shown"])) == (first, first)
-
-
-def test_a_row_with_bad_votes_is_a_dead_letter(bench, two_responses):
-    votes = {"use": "crowd", "column": "votes", "values": {"1": "first", "2": "second"}}
-    report = bench.ingest([two_responses(0) | {"votes": [1]}, two_responses(1) | {"votes": [9]}], votes=votes)
-    assert report.counts.dropped == {"bad_votes": 1}
-    assert len(bench.rows("pairs")) == len(bench.rows("label_events")) == 1
 
 
 def test_a_ranking_gives_several_pairs_of_one_row(bench):
@@ -364,7 +258,7 @@ def test_several_processes_give_the_bytes_of_one(bench, two_responses, monkeypat
     rows[4000] = b"{"
     bench.ingest(rows)
     alone = {t: [m.content_hash for m in bench.lake.manifests(t)] for t in TABLES}
-    monkeypatch.setattr("assets.raw_pairs.ingest._PARALLEL_BYTES", 0)
+    monkeypatch.setattr("assets.raw_pairs.reading._PARALLEL_BYTES", 0)
     monkeypatch.setenv("SYNPREF_WORKERS", "2")
     together = Lake(bench.folder / "another lake")
     entry = bench.entry(bench.write(rows, "s.jsonl"))
@@ -389,14 +283,3 @@ def test_progress_is_told(bench, two_responses):
     assert told[-1] == (5000, 1.0)
     assert len(told) >= 3
     assert told == sorted(told)
-
-
-def test_check_tries_the_first_rows_and_publishes_nothing(bench, two_responses):
-    path = bench.write([two_responses(0), b"{", two_responses(1, "?")])
-    (report,) = check_source(bench.entry(path))
-    assert (report.layout.name, report.num_pairs) == ("two_responses", 1)
-    assert [(row, letter.reason) for row, letter in report.dead_letters] == [
-        (1, "unreadable_row"),
-        (2, "unknown_label"),
-    ]
-    assert not bench.lake.root.exists()

@@ -1,27 +1,13 @@
-"""Layouts: one row of each, what makes a file's layout unknown, and one row for every reason of a dead letter."""
+"""Layouts: one row of each, and what makes a file's layout unknown."""
 
 import json
 
 import pytest
 
 from assets.errors import ConfigError
-from assets.raw_pairs.catalogue import SourceEntry
 from assets.raw_pairs.layouts import recognise
 from assets.raw_pairs.parsing import parse_row
-from assets.raw_pairs.rows import DEAD_LETTER_REASONS, DeadLetter
-
-ENTRY = SourceEntry(name="s", paths=("x",), licence="MIT")
-HI = (("user", "Hi"),)
-MESSAGES = [{"role": "user", "content": "Hi"}]
-
-
-def reply(text):
-    return {"role": "assistant", "content": text}
-
-
-def parse(row, entry=ENTRY, **options):
-    return parse_row(recognise(list(row), [row], **options), row, entry)
-
+from tests.raw_pairs.parsing_example import ENTRY, HI, MESSAGES, parse, reply
 
 ONE_PAIR = {
     # name: (row, layout, turns, response a, response b, verdict, margin)
@@ -68,9 +54,64 @@ ONE_PAIR = {
         {"prompt": "Hi", "response_0": "A", "response_1": "B", "better_response_id": 1},
         ("two_responses", HI, "A", "B", "b", None),
     ),
-    "two responses, 0 is a tie": (
-        {"prompt": "Hi", "output_1": "A", "output_2": "B", "preference": 0},
+    "two responses by number, from 1, named by letter": (
+        {"prompt": "Hi", "output_a": "A", "output_b": "B", "preference": 2.0},
+        ("two_responses", HI, "A", "B", "b", None),
+    ),
+    "two equally bad responses": (
+        {"prompt": "Hi", "response_a": "A", "response_b": "B", "winner": "tie (bothbad)"},
         ("two_responses", HI, "A", "B", "tie", None),
+    ),
+    "a preference with a sign": (
+        {"context": MESSAGES, "response1": "A", "response2": "B", "overall_preference": -2},
+        ("two_responses", HI, "A", "B", "a", 2.0),
+    ),
+    "a preference with a sign, for the second": (
+        {"prompt": "Hi", "response_1": "A", "response_2": "B", "preference_strength": 1, "preference_statement": "s"},
+        ("two_responses", HI, "A", "B", "b", 1.0),
+    ),
+    "a preference with a sign, neither": (
+        {"prompt": "Hi", "response_1": "A", "response_2": "B", "preference_strength": 0},
+        ("two_responses", HI, "A", "B", "tie", 0.0),
+    ),
+    "a preference beside scores": (
+        {"prompt": "Hi", "response_a": "A", "response_b": "B", "winner": "a", "score_a": 5, "score_b": 1},
+        ("two_responses", HI, "A", "B", "a", 4.0),
+    ),
+    "a battle": (
+        {
+            **{"question_id": "q", "model_a": "x", "model_b": "y", "winner": "model_b", "judge": "j", "turn": 1},
+            **{"conversation_a": [*MESSAGES, reply("A")], "conversation_b": [*MESSAGES, reply("B")], "language": "en"},
+        },
+        ("two_conversations", HI, "A", "B", "b", None),
+    ),
+    "a battle as JSON text, its content in parts": (
+        {
+            "conversation_a": json.dumps([*MESSAGES, reply([{"type": "text", "text": "A"}])]),
+            "conversation_b": json.dumps([*MESSAGES, reply("B")]),
+            "winner": "both_bad",
+        },
+        ("two_conversations", HI, "A", "B", "tie", None),
+    ),
+    "chosen and rejected with scores": (
+        {
+            **{"prompt": "Hi", "prompt_id": "p", "messages": [*MESSAGES, reply("A")]},
+            **{"chosen": [*MESSAGES, reply("A")], "rejected": [*MESSAGES, reply("B")]},
+            **{"score_chosen": 8.5, "score_rejected": 5.0},
+        },
+        ("chosen_rejected_messages", HI, "A", "B", "a", 3.5),
+    ),
+    "scores that contradict the choice": (
+        {"prompt": "Hi", "chosen": "A", "rejected": "B", "chosen_rating": "2", "rejected_rating": "3"},
+        ("chosen_rejected_text", HI, "A", "B", "a", -1.0),
+    ),
+    "a margin": (
+        {"prompt": "Hi", "chosen": "A", "rejected": "B", "margin": 2},
+        ("chosen_rejected_text", HI, "A", "B", "a", 2.0),
+    ),
+    "a prompt that is a transcript": (
+        {"prompt": "\n\nHuman: Hi\n\nAssistant:", "chosen": " A", "rejected": " B"},
+        ("chosen_rejected_text", HI, " A", " B", "a", None),
     ),
     "two responses with scores": (
         {"prompt": MESSAGES, "response_a": "A", "response_b": "B", "score_a": 2, "score_b": "4.5"},
@@ -108,24 +149,50 @@ def test_a_row_of_every_layout(name):
     assert [pair.turns, pair.response_a, pair.response_b, pair.verdict, pair.margin] == expected
 
 
-def test_a_ranking_makes_a_pair_of_every_two():
-    pairs = parse({"prompt": "Hi", "ranking": ["A", "B", "C"], "models": ["x", "y", "z"]})
-    assert [(p.response_a, p.response_b, p.verdict, p.margin) for p in pairs] == [
-        ("A", "B", "a", 1.0),
-        ("A", "C", "a", 2.0),
-        ("B", "C", "a", 1.0),
-    ]
-    assert [(p.model_a, p.model_b) for p in pairs] == [("x", "y"), ("x", "z"), ("y", "z")]
+@pytest.mark.parametrize(
+    ("names", "labels", "verdicts"),
+    [
+        ("a b", [2, 1, 0], ["b", "a", "tie"]),
+        ("1 2", ["1", "2", "0"], ["a", "b", "tie"]),
+        ("0 1", [0, 1], ["a", "b"]),
+        ("a b", ["a", "tie", "undecided", "Model_B"], ["a", "tie", "undecided", "b"]),
+    ],
+)
+def test_labels_that_are_numbers_are_told_by_the_first_rows(names, labels, verdicts):
+    one, two = (f"response_{name}" for name in names.split())
+    rows = [{"prompt": "Hi", one: "A", two: "B", "label": label} for label in labels]
+    layout = recognise(list(rows[0]), rows)
+    assert [parse_row(layout, row, ENTRY).pairs[0].verdict for row in rows] == verdicts
 
 
-def test_completions_of_the_same_text_and_score_count_once():
-    pairs = parse({"prompt": "Hi", "completions": ["A", "B", "A "], "scores": [1, 2, 1]})
-    assert [(p.response_a, p.response_b) for p in pairs] == [("A", "B")]
+def test_labels_of_0_and_1_can_be_stated():
+    entry = ENTRY.model_copy(update={"label_values": {"0": "b", "1": "a"}})
+    assert [parse(BOTH | {"label": label}, entry)[0].verdict for label in (0, "1")] == ["b", "a"]
 
 
-def test_two_completions_alike_are_a_pair_of_equal_responses():
-    (pair,) = parse({"prompt": "Hi", "completions": ["A", "A "], "scores": [1, 2]})
-    assert (pair.response_a, pair.response_b) == ("A", "A ")
+def test_a_number_that_comes_late_is_no_label():
+    first, late = BOTH | {"label": "a"}, BOTH | {"label": 1}
+    assert parse_row(recognise(list(first), [first]), late, ENTRY).reason == "unknown_label"
+
+
+def test_the_chosen_text_is_not_repeated_in_meta():
+    row, _ = ONE_PAIR["chosen and rejected with scores"]
+    (pair,) = parse(row)
+    assert pair.meta == {"prompt_id": "p", "score_chosen": 8.5, "score_rejected": 5.0}
+
+
+def test_columns_of_a_battle_that_hold_no_text_go_to_meta():
+    row, _ = ONE_PAIR["a battle"]
+    (pair,) = parse(row)
+    assert (pair.model_a, pair.model_b) == ("x", "y")
+    assert {"question_id", "turn", "judge", "language", "winner"} <= set(pair.meta)
+    assert not {"conversation_a", "conversation_b"} & set(pair.meta)
+
+
+def test_what_a_layout_was_told_by_is_said():
+    layout = recognise(list(RATED | {"extra": 1}), [RATED])
+    assert layout.why() == "columns prompt, response; score of a completion: helpfulness"
+    assert set(layout.unused) == {"extra", "helpfulness", "coherence"}
 
 
 def test_what_holds_no_text_of_the_pair_goes_to_meta():
@@ -143,6 +210,24 @@ def test_a_layout_and_columns_can_be_set():
     assert recognise(list(row), [row], overrides=overrides).name == "two_responses"
 
 
+BOTH = {"prompt": "Hi", "response_a": "A", "response_b": "B"}
+RATED = {"prompt": "Hi", "response": "A", "helpfulness": 4, "coherence": 3}
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "says"),
+    [
+        (BOTH | {"label": 0}, {}, "Labels are 0"),
+        (BOTH | {"label": 1}, {}, "Labels are 1"),
+        ({"prompt": "Hi", "response_1": "A", "response_2": "B", "label": "0"}, {}, "Labels are 0"),
+        (BOTH | {"label": "a"}, {"score_weights": {"helpfulness": 1}}, "takes no score"),
+    ],
+)
+def test_a_file_that_can_be_read_in_two_ways_is_refused(row, options, says):
+    with pytest.raises(ConfigError, match=says):
+        recognise(list(row), [row], where="source s", **options)
+
+
 @pytest.mark.parametrize(
     ("row", "options", "says"),
     [
@@ -152,6 +237,11 @@ def test_a_layout_and_columns_can_be_set():
         ({"chosen": "A", "rejected": "B"}, {}, "no layout fits"),
         ({"prompt": "Hi", "chosen": "A"}, {"wanted": "chosen_rejected_text"}, "chosen_rejected_text needs"),
         ({"prompt": "Hi"}, {"overrides": {"chosen": "good"}}, "'good' is not a column"),
+        ({"conversation_a": [], "conversation_b": []}, {}, "no layout fits"),
+        ({"prompt": "Hi", "response": "A"}, {}, "no layout fits"),
+        ({"prompt": "Hi", "response": "A", "verbosity": 1, "coherence": 3}, {}, "no layout fits"),
+        (RATED, {"overrides": {"score": "warmth"}}, "'warmth' rates no completion"),
+        (RATED, {"score_weights": {"helpfulness": 1, "warmth": 1}}, "'warmth' rates no completion"),
         ({"prompt": "Hi"}, {"overrides": {"best": "prompt"}}, "'best' is not a field"),
     ],
 )
@@ -161,82 +251,3 @@ def test_an_unknown_layout_is_an_error_that_names_the_columns(row, options, says
     assert says in str(caught.value)
     assert "source s" in str(caught.value)
     assert all(column in str(caught.value) for column in row)
-
-
-PAIR = {"prompt": "Hi", "response_a": "A", "response_b": "B", "preferred": "a"}
-CHOSEN = {"prompt": MESSAGES, "chosen": [reply("A")], "rejected": [reply("B")]}
-DEAD = {
-    "no prompt": (PAIR | {"prompt": None}, "missing_field", "'prompt' is empty"),
-    "no response": (PAIR | {"response_b": None}, "missing_field", "'response_b' is empty"),
-    "no messages": (CHOSEN | {"rejected": None}, "missing_field", "'rejected' is empty"),
-    "a response that is a number": (PAIR | {"response_a": 4}, "wrong_type", "is int, not text"),
-    "a prompt that is a number": (PAIR | {"prompt": 4}, "wrong_type", "is int"),
-    "messages that are text": (CHOSEN | {"rejected": "B"}, "wrong_type", "is str, not text or a list"),
-    "a message that is text": (CHOSEN | {"prompt": ["Hi"]}, "wrong_type", "not a mapping"),
-    "a prompt that ends with a reply": (
-        PAIR | {"prompt": [*MESSAGES, reply("A")]},
-        "bad_conversation",
-        "assistant's, not the user's",
-    ),
-    "a role nobody knows": (
-        PAIR | {"prompt": [{"role": "ghost", "content": "Hi"}]},
-        "bad_conversation",
-        "role 'ghost'",
-    ),
-    "a message without content": (PAIR | {"prompt": [{"role": "user"}]}, "bad_conversation", "no text as content"),
-    "a reply that is not one": (CHOSEN | {"chosen": MESSAGES}, "bad_conversation", "does not end with"),
-    "different conversations": (
-        {"chosen": [*MESSAGES, reply("A")], "rejected": [{"role": "user", "content": "Ho"}, reply("B")]},
-        "prompts_differ",
-        "different conversations",
-    ),
-    "a label outside the set": (PAIR | {"preferred": "c"}, "unknown_label", "'c'"),
-    "a label of 3": (PAIR | {"preferred": 3}, "unknown_label", "3"),
-    "a label of 0.5": (PAIR | {"preferred": 0.5}, "unknown_label", "0.5"),
-    "a true label": (PAIR | {"preferred": True}, "unknown_label", "True"),
-    "one score alone": (
-        {"prompt": "Hi", "response_a": "A", "response_b": "B", "score_a": 1, "score_b": None},
-        "unknown_label",
-        "only one",
-    ),
-    "a score that is none": (
-        {"prompt": "Hi", "completions": ["A", "B"], "scores": [1, float("nan")]},
-        "unknown_label",
-        "not a finite number",
-    ),
-    "an origin outside the set": (PAIR | {"label_origin": "rumour"}, "unknown_label_origin", "'rumour'"),
-    "one completion": ({"prompt": "Hi", "ranking": ["A"]}, "too_few_completions", "1 different"),
-    "a completion ranked twice": ({"prompt": "Hi", "ranking": ["A", "B", "A"]}, "repeated_completion", "twice"),
-    "fewer scores than completions": (
-        {"prompt": "Hi", "completions": ["A", "B"], "scores": [1]},
-        "wrong_type",
-        "1 values for 2",
-    ),
-    "a completion that is a number": ({"prompt": "Hi", "ranking": ["A", 4]}, "wrong_type", "completion 1"),
-    "a ranking that is text": ({"prompt": "Hi", "ranking": "A"}, "wrong_type", "not a list"),
-    "a prompt that is no JSON": (
-        {"prompt": '[{"role": "user"', "response_a": "A", "response_b": "B", "preferred": "a"},
-        "wrong_type",
-        "not JSON",
-    ),
-    "meta that is no JSON": (PAIR | {"meta": "{"}, "wrong_type", "not JSON"),
-}
-
-
-@pytest.mark.parametrize("name", DEAD)
-def test_a_row_that_makes_no_pair_says_why(name):
-    row, reason, says = DEAD[name]
-    outcome = parse(row)
-    assert isinstance(outcome, DeadLetter), outcome
-    assert outcome.reason == reason
-    assert says in outcome.detail
-
-
-def test_every_reason_of_parsing_has_a_row_above():
-    elsewhere = {"unreadable_row", "bad_votes"}
-    assert {reason for _, reason, _ in DEAD.values()} == set(DEAD_LETTER_REASONS) - elsewhere
-
-
-def test_a_dead_letter_does_not_carry_the_row():
-    outcome = parse(PAIR | {"preferred": "x" * 100_000})
-    assert len(outcome.detail) <= 500

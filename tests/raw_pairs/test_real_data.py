@@ -8,7 +8,8 @@ import pytest
 
 from assets.lake import Lake
 from assets.raw_pairs.catalogue import load_catalogue
-from assets.raw_pairs.ingest import check_source, ingest_source
+from assets.raw_pairs.checking import check_source
+from assets.raw_pairs.ingest import ingest_source
 from assets.settings import REPOSITORY
 from assets.workspace import Workspace, data_folder
 

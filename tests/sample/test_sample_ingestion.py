@@ -10,7 +10,8 @@ import pytest
 
 from assets.lake import Lake
 from assets.raw_pairs.catalogue import SourceEntry
-from assets.raw_pairs.ingest import IngestReport, ingest_source
+from assets.raw_pairs.ingest import ingest_source
+from assets.raw_pairs.ingest_report import IngestReport
 from assets.raw_pairs.sample.generate import SampleSummary, generate_sample
 from assets.raw_pairs.sample.sources import HANDWRITTEN, SOURCES
 
