@@ -53,6 +53,8 @@ def normalise(text: str) -> str:
     if not text.isascii():
         # Dropping a zero-width character can bring a letter and its accent together: compose afterwards.
         text = unicodedata.normalize("NFC", storable(text).translate(_ZERO_WIDTH))
+    if "\n" not in text:
+        return text.strip()
     return "\n".join(map(str.rstrip, text.split("\n"))).strip()
 
 
@@ -62,22 +64,38 @@ def digest(*fields: str) -> str:
     >>> digest("ab", "c") == digest("a", "bc")
     False
     """
-    encoded = [field.encode("utf-8") for field in fields]
-    prefixed = b"".join([_length_prefix(len(data)) + data for data in encoded])
-    return hashlib.blake2b(prefixed, digest_size=16).hexdigest()
+    return _digest_after(b"", fields)
+
+
+def _prefixed(fields: Iterable[str]) -> bytes:
+    parts = []
+    for field in fields:
+        data = field.encode("utf-8")
+        parts += (_length_prefix(len(data)), data)
+    return b"".join(parts)
+
+
+def _digest_after(beginning: bytes, fields: Iterable[str]) -> str:
+    """Digest of fields whose first ones, the same for a million rows, are prefixed already."""
+    return hashlib.blake2b(beginning + _prefixed(fields), digest_size=16).hexdigest()
+
+
+_PROMPT, _RESPONSE, _PAIR, _EVENT = (
+    _prefixed((kind, IDENTITY_VERSION)) for kind in ("prompt", "response", "pair", "event")
+)
 
 
 def prompt_id(turns: Sequence[Turn]) -> str:
     """Id of a conversation: every turn with its role, system turns included."""
-    fields = ["prompt", IDENTITY_VERSION]
+    fields = []
     for role, content in turns:
         fields += [role, normalise(content)]
-    return digest(*fields)
+    return _digest_after(_PROMPT, fields)
 
 
 def response_hash(text: str) -> str:
     """Hash of one normalised response."""
-    return digest("response", IDENTITY_VERSION, normalise(text))
+    return _digest_after(_RESPONSE, (normalise(text),))
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ def identify_pair(turns: Sequence[Turn], response_a: str, response_b: str) -> Pa
     pid = prompt_id(turns)
     low, high = sorted((hash_a, hash_b))
     return PairIdentity(
-        pair_id=digest("pair", IDENTITY_VERSION, pid, low, high),
+        pair_id=_digest_after(_PAIR, (pid, low, high)),
         prompt_id=pid,
         swapped=hash_a > hash_b,
         equal=hash_a == hash_b,
@@ -123,7 +141,7 @@ def event_id(pair_id: str, labeller: str, labeller_version: str, round_name: str
 
     A delivery repeated after a crash has the same id and therefore adds nothing.
     """
-    return digest("event", IDENTITY_VERSION, pair_id, labeller, labeller_version, round_name, delivery)
+    return _digest_after(_EVENT, (pair_id, labeller, labeller_version, round_name, delivery))
 
 
 def prompt_cluster_key(turns: Iterable[Turn]) -> str:
