@@ -68,7 +68,7 @@ def digest(*fields: str) -> str:
 
 
 def _prefixed(fields: Iterable[str]) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     for field in fields:
         data = field.encode("utf-8")
         parts += (_length_prefix(len(data)), data)

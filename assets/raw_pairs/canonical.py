@@ -90,7 +90,7 @@ def source_event(
     version: str,
     revision: str,
     votes: SharedVotes,
-    margin: float | None,
+    pair: ParsedPair,
     created_at: datetime,
 ) -> dict[str, Any]:
     """The label event of a source's own label; `verdict` is in canonical order.
@@ -98,8 +98,8 @@ def source_event(
     Evidence says how the label came about. It never says whether an error was planted on this very pair.
     """
     evidence: dict[str, Any] = {}
-    if margin is not None:
-        evidence["margin"] = margin
+    if pair.margin is not None:
+        evidence["margin"] = pair.margin
     if votes.made_by is not None:
         evidence["made_by"] = storable(votes.made_by.labeller)
     elif votes.people:
@@ -116,6 +116,8 @@ def source_event(
         source_row=row["source_row"],
         delivery=f"{revision}:{row['source_row']}",
         created_at=created_at,
+        # Where votes are shared out, the agreement of all of them would tell the label what people say.
+        confidence=pair.agreement if entry.votes is None else None,
         simulated=entry.simulated or entry.plant_errors is not None,
         evidence=evidence,
     )

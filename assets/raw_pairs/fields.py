@@ -24,6 +24,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "response": ("response", "completion", "answer", "output"),
     "score": ("score", "rating", "overall_score", "overall_rating"),
     "model": ("model",),
+    # Share of a row's votes that its label has, 0 to 1.
+    "agreement": ("agreement",),
     "label_origin": ("label_origin",),
     "meta": ("meta", "metadata"),
 }

@@ -156,3 +156,16 @@ def origin(value: Any) -> str | None:
     if known is None:
         raise RowProblem("unknown_label_origin", f"the label origin {value!r:.120} is outside the set")
     return known
+
+
+def share(value: Any) -> float | None:
+    """A share of votes, 0 to 1; None for anything on another scale, which stays in the row's meta as it came.
+
+    >>> share("0.8"), share(80), share(None)
+    (0.8, None, None)
+    """
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if 0 <= found <= 1 else None

@@ -8,7 +8,7 @@ from typing import Any
 from assets.identity import Turn, prompt_id
 from assets.raw_pairs.completions import Completion, pairs_of
 from assets.raw_pairs.conversations import message_turns, prompt_turns, split_reply, transcript_turns
-from assets.raw_pairs.labels import compare, number, origin, preference, signed_preference
+from assets.raw_pairs.labels import compare, number, origin, preference, share, signed_preference
 from assets.raw_pairs.layouts import Layout
 from assets.raw_pairs.rows import DeadLetter, ParsedPair, ParsedRow, RowProblem, decode_json
 from assets.raw_pairs.score_rules import all_ratings
@@ -92,7 +92,11 @@ def _meta(layout: Layout, row: Row) -> dict[str, Any]:
 
 
 def _common(layout: Layout, row: Row) -> dict[str, Any]:
-    return {"label_origin": origin(layout.get(row, "label_origin")), "meta": _meta(layout, row)}
+    return {
+        "label_origin": origin(layout.get(row, "label_origin")),
+        "agreement": share(layout.get(row, "agreement")),
+        "meta": _meta(layout, row),
+    }
 
 
 def _model(layout: Layout, row: Row, field: str) -> str | None:

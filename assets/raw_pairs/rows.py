@@ -53,6 +53,7 @@ class ParsedPair:
         margin: how much better the better one is, in the source's own unit; None where it does not say. Negative
             where a source's scores contradict its choice.
         label_origin: as the row says it; None where it does not.
+        agreement: share of votes that the label has, 0 to 1; None where the row does not say.
         meta: the row's other columns.
     """
 
@@ -64,6 +65,7 @@ class ParsedPair:
     model_a: str | None = None
     model_b: str | None = None
     label_origin: str | None = None
+    agreement: float | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 

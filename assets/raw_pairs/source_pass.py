@@ -207,7 +207,7 @@ class _Taker:
                 version=delivery.version,
                 revision=_what_is_said(given, votes, pair),
                 votes=votes,
-                margin=pair.margin,
+                pair=pair,
                 created_at=delivery.created_at,
             )
         )
@@ -219,7 +219,7 @@ def _what_is_said(verdict: str, votes: SharedVotes, pair: ParsedPair) -> str:
     A file that got more rows, or others, delivers the labels of the rows that stayed once more, not anew.
     """
     made_by = votes.made_by.labeller if votes.made_by else "person" if votes.people else ""
-    return f"{verdict}:{pair.margin}:{storable(made_by)}"
+    return f"{verdict}:{pair.margin}:{pair.agreement}:{storable(made_by)}"
 
 
 def _truth_row(item: Mapping[str, Any], pair_id: str | None, detail: str, swapped: bool = False) -> dict[str, Any]:

@@ -283,3 +283,17 @@ def test_progress_is_told(bench, two_responses):
     assert told[-1] == (5000, 1.0)
     assert len(told) >= 3
     assert told == sorted(told)
+
+
+@pytest.mark.parametrize(("agreement", "confidence"), [(0.8, 0.8), ("0.6", 0.6), (80, None), (None, None), ("?", None)])
+def test_agreement_behind_a_label_is_its_confidence_where_it_is_a_share(bench, two_responses, agreement, confidence):
+    bench.ingest([two_responses(1, agreement=agreement)])
+    (event,) = bench.rows("label_events")
+    assert event["confidence"] == confidence
+
+
+def test_agreement_of_shared_votes_is_not_told_with_the_label(bench, two_responses):
+    votes = {"use": "crowd", "column": "votes", "values": {"a": "first", "b": "second"}}
+    bench.ingest([two_responses(1, agreement=0.8, votes=["a", "a", "b", "a", "a"])], votes=votes)
+    (event,) = bench.rows("label_events")
+    assert event["confidence"] is None
