@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.settings import REPOSITORY
+from benchmarks.texts import benchmark_path
 
 _PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 
@@ -64,7 +65,9 @@ def _peers(folder: Path, kind: str, peer: str, num: int) -> Iterator[Measurement
     for tokenizer in ("spaces", "spacy"):
         out = folder / f"{peer}-{tokenizer}.parquet"
         planted = ("--planted", str(documents.with_name(f"{documents.stem}_planted.parquet")))
-        options = ("--out", str(out), "--tokenizer", tokenizer, *planted)
+        options: tuple[str, ...] = ("--out", str(out), "--tokenizer", tokenizer, *planted)
+        if kind == "contamination":
+            options += ("--benchmark", str(benchmark_path(documents)))
         command = (str(_PEERS), "-m", f"benchmarks.peers.{peer}", str(documents), *options)
         yield Measurement(f"datatrove {peer} {tokenizer} {num}", kind, command, (make,), (documents,))
 
