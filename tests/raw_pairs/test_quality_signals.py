@@ -377,7 +377,8 @@ def test_presidio_that_is_not_installed_names_its_extra(monkeypatch):
 
 
 def test_a_toxicity_model_that_is_not_there_is_a_clear_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # The library reads the variable once, when it is imported: setting it here would outlast this test.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ConfigError, match="cannot be loaded"):
         optional_signals.ToxicityModel(str(tmp_path), "", "toxic")
 
