@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pool", description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--memory-limit", default="4GB", help="DuckDB's, beyond which it spills; the product's is 4GB")
     parser.add_argument("--folder", type=Path, help="where the made-up tables go; by default a temporary folder")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder = Path(name)
             files = write_pool_lake(folder / "tables", num_pairs)
             (folder / "files.json").write_text(json.dumps(files))
-            for step in STEPS:
+            for step in given.steps:
                 command = [sys.executable, "-m", "benchmarks.pool", "--measure", step, "--folder", name]
                 command += ["--memory-limit", given.memory_limit]
                 printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
