@@ -99,7 +99,8 @@ def near_duplicates(documents: Path, lake: Lake, scratch: Path) -> tuple[dict, p
     with _measured(result, num_pairs):
         sketch_source(lake, pairs[0], "benchmark")
         result["sketches_s"] = round(time.monotonic() - result["started"], 2)
-        found = find_clusters(lake, PAIRS, pairs, settings.near_duplicates.threshold, scratch)
+        sketches = lake.manifests("pair_sketches")
+        found = find_clusters(lake, PAIRS, pairs, sketches, settings.near_duplicates.threshold, scratch)
         lake.publish("pair_clusters", found.table)
     ids = [f"d{int(pair[:16], 16):09d}" for pair in found.table["pair_id"].to_pylist()]
     clusters = pa.table({"id": ids, "cluster_id": found.table["pair_cluster_id"]})

@@ -202,8 +202,18 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         select="tag:pool",
         inputs=("pairs", "source_label_events", "pair_clusters", "prompt_clusters", "contamination_hits"),
         sections=("decontamination",),
-        variables=lambda workspace, key: workspace.settings.decontamination.model_dump(),
+        variables=lambda workspace, key: _compared(workspace),
         publications=lambda *_: [Publication(t) for t in ("exclusions", "conflicts", "candidate_pool")],
     )
     sample = [built_in_sample] if settings.make_sample else []
     return [*sample, raw_pairs, quality_signals, benchmark_items, prompt_splits, pool]
+
+
+def _compared(workspace: Workspace) -> dict[str, Any]:
+    """Variables of the pool's layer, once everything it takes for granted has been looked for."""
+    from assets.raw_pairs.overlap.freshness import require_compared
+
+    names = [entry.name for entry in load_catalogue(workspace.catalogue_path, workspace)]
+    pairs = [m for name in names for m in workspace.lake.manifests("pairs", source=name)]
+    require_compared(workspace.lake, workspace.settings, pairs)
+    return workspace.settings.decontamination.model_dump()

@@ -159,3 +159,12 @@ def test_holdout_pairs_become_items():
         pairs_as_items(pa.Table.from_pylist(rows), {"a": "2", "zz": "1"})
     with pytest.raises(ContractError, match="'3' is not a verdict"):
         pairs_as_items(pa.Table.from_pylist(rows), {"a": "3"})
+
+
+@pytest.mark.parametrize("prompts", [[], ["[]", "[]"], [None, ""]])
+def test_a_file_without_prompts_is_refused_with_its_counts(tmp_path, prompts):
+    rows = [pair_row(item_id=str(n), prompt=prompt) for n, prompt in enumerate(prompts)]
+    table = pa.Table.from_pylist(rows, schema=pa.schema([(name, pa.string()) for name in pair_row()]))
+    pq.write_table(table, tmp_path / "bench.parquet")
+    with pytest.raises(SynprefError, match=f"Not one of the {len(prompts)} rows of benchmark bench"):
+        load_benchmark("bench", tmp_path / "bench.parquet")

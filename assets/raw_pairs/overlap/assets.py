@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from assets import plots
 from assets.errors import SynprefError
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.raw_pairs.overlap.paraphrase_scan import EmbedPart
 from assets.settings import RunSettings
-from assets.staleness import current, fingerprint
+from assets.staleness import current
 from assets.workspace import Workspace
 from orchestration.glue import failure, markdown_table, plot, published
 from orchestration.partitions import Partitions
@@ -41,7 +42,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 result = decontaminate(lake, pairs, items, settings, embed=_embedder(workspace), progress=progress)
         except SynprefError as error:
             raise failure(error) from error
-        hits = lake.read("contamination_hits", source=source)
+        hits = pa.concat_tables([lake.read("contamination_hits", **m.partition) for m in result.manifests.values()])
         worst = hits.sort_by([("num_shared_ngrams", "descending"), ("source_row", "ascending")]).slice(0, 20)
         called_false: dict[str, Any] = {}
         if chosen := settings.decontamination.paraphrases:
@@ -66,12 +67,13 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult:
         """MinHash sketches of one source's pairs and prompts: what near duplicates are found by."""
-        from assets.raw_pairs.overlap.sketches import SKETCH_VERSION, sketch_source
+        from assets.raw_pairs.overlap.freshness import sketch_inputs
+        from assets.raw_pairs.overlap.sketches import sketch_source
 
         lake, source = workspace.lake, context.partition_key
         try:
             pairs = lake.require("pairs", source=source, todo=_TODO)[0]
-            inputs = fingerprint(settings, [], [pairs], SKETCH_VERSION)
+            inputs = sketch_inputs(settings, pairs)
             if done := current(lake, "pair_sketches", {"source": source}, inputs):
                 return published(done, unchanged=True)
             with progress_bar(f"sketches of {source}") as progress:
@@ -90,6 +92,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.MaterializeResult]:
         """Clusters of pairs and of prompts whose words nearly agree, across all sources."""
+        from assets.raw_pairs.overlap.freshness import cluster_inputs, current_sketches
         from assets.raw_pairs.overlap.near_duplicates import PAIRS, PROMPTS, find_clusters
 
         lake = workspace.lake
@@ -99,8 +102,8 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             for kind in (PAIRS, PROMPTS):
                 if dg.AssetKey(kind.clusters) not in context.selected_asset_keys:
                     continue
-                sketches = [m for name in names for m in lake.manifests(kind.sketches, source=name)]
-                inputs = fingerprint(settings, ["near_duplicates"], sketches)
+                sketches = current_sketches(lake, kind.sketches, settings, pairs)
+                inputs = cluster_inputs(settings, sketches)
                 if done := current(lake, kind.clusters, None, inputs):
                     yield published(done, unchanged=True)._replace(asset_key=dg.AssetKey(kind.clusters))
                     continue
@@ -110,7 +113,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                     progress_bar(kind.clusters) as progress,
                 ):
                     threshold = settings.near_duplicates.threshold
-                    found = find_clusters(lake, kind, pairs, threshold, Path(scratch), progress=progress)
+                    found = find_clusters(lake, kind, pairs, sketches, threshold, Path(scratch), progress=progress)
                 manifest = lake.publish(kind.clusters, found.table, inputs=inputs)
                 sizes = Counter(Counter(found.table.column(1).to_pylist()).values())
                 yield published(

@@ -71,14 +71,19 @@ def decontaminate(
     index = build_index(pa.concat_tables(tables), chosen)
     how = chosen.model_dump_json(include=_LOOKING - {"max_benchmark_prompts"})
     made_from = {name: digest(pairs.content_hash, index.fingerprint(name), how, encoder) for name in names}
+    content = {m.partition["benchmark"]: m.content_hash for m in items}
+    info = {
+        name: {"made_from": made_from[name], "texts": {"pairs": pairs.content_hash, "items": content[name]}}
+        for name in names
+    }
     stale = [name for name in names if not _is_made_from(lake, published[name], made_from[name])]
     for name in set(names) - set(stale):
         # Nothing that decides its hits changed: only what it is compared with next time does.
         hits = lake.read(_TABLE, **_partition(source, name))
-        lake.publish(_TABLE, hits, _partition(source, name), inputs=inputs, info={"made_from": made_from[name]})
+        lake.publish(_TABLE, hits, _partition(source, name), inputs=inputs, info=info[name])
     if stale:
         hits = _hits(lake, pairs, index.only(stale), chosen, embed, progress)
-        _publish(lake, source, hits, {name: made_from[name] for name in stale}, inputs)
+        _publish(lake, source, hits, {name: info[name] for name in stale}, inputs)
     manifests = {name: lake.require(_TABLE, **_partition(source, name), todo="run again")[0] for name in names}
     return SourceContamination(manifests, tuple(stale), index.boilerplate)
 
@@ -114,13 +119,11 @@ def _hits(
         yield paraphrases.hits(prompts, hits, f"{pairs.partition['source']}-{first}")
 
 
-def _publish(lake: Lake, source: str, found: Iterable[pa.Table], made_from: dict[str, str], inputs: str) -> None:
+def _publish(lake: Lake, source: str, found: Iterable[pa.Table], info: dict[str, dict], inputs: str) -> None:
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(
-                lake.writer(_TABLE, _partition(source, name), inputs=inputs, info={"made_from": made})
-            )
-            for name, made in made_from.items()
+            name: stack.enter_context(lake.writer(_TABLE, _partition(source, name), inputs=inputs, info=facts))
+            for name, facts in info.items()
         }
         for hits in found:
             for name in pc.unique(hits["benchmark"]).to_pylist():

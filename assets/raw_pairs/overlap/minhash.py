@@ -14,6 +14,9 @@ import pyarrow as pa
 from assets.raw_pairs.overlap.words import TextColumn, hash_ngrams, hash_words, mixed, native
 from assets.tables.sources import NUM_BANDS
 
+SKETCH_VERSION = "1"
+"""Raised when the same text is to give another sketch."""
+
 SHINGLE_WORDS = 5
 ROWS_PER_BAND = 7
 NUM_HASHES = NUM_BANDS * ROWS_PER_BAND

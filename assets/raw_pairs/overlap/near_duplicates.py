@@ -9,7 +9,7 @@ by some thirty bytes a row and by the confirmed edges, never by the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,18 +64,24 @@ class Clusters:
 
 
 def find_clusters(
-    lake: Lake, kind: Kind, pairs: list[Manifest], threshold: float, scratch: Path, *, progress: Progress | None = None
+    lake: Lake,
+    kind: Kind,
+    pairs: Sequence[Manifest],
+    sketches: Sequence[Manifest],
+    threshold: float,
+    scratch: Path,
+    *,
+    progress: Progress | None = None,
 ) -> Clusters:
     """Cluster the near duplicates of some sources.
 
     Args:
-        pairs: manifests of the sources' pairs; their sketches must be published.
+        pairs, sketches: manifests of the sources' pairs, and of the sketches that were made from them.
         threshold: least Jaccard similarity, 0 to 1. Below 0.65 the sketches miss more than a quarter.
         scratch: folder for the shingles of candidates, twelve times the size of their texts at most; emptied
             by the caller.
         progress: called with candidates read and their share.
     """
-    sketches = [lake.require(kind.sketches, source=m.partition["source"], todo="make its sketches")[0] for m in pairs]
     files = [lake.file_of(m) for m in sketches]
     nodes, num_texts = _nodes(files)
     edges = _candidates(files, nodes)
@@ -147,7 +153,7 @@ class _Shingles:
 def _read_shingles(
     lake: Lake,
     kind: Kind,
-    pairs: list[Manifest],
+    pairs: Sequence[Manifest],
     files: list[Path],
     wanted: np.ndarray,
     scratch: Path,
@@ -197,7 +203,9 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks()
 
 
-def _positions(pairs: list[Manifest], files: list[Path], wanted: np.ndarray) -> Iterator[tuple[Manifest, np.ndarray]]:
+def _positions(
+    pairs: Sequence[Manifest], files: list[Path], wanted: np.ndarray
+) -> Iterator[tuple[Manifest, np.ndarray]]:
     """For each source its rows of `pairs` that are wanted, ascending."""
     start = 0
     for manifest, file in zip(pairs, files, strict=True):

@@ -15,9 +15,6 @@ from assets.raw_pairs.overlap.minhash import NUM_BANDS, bands_of, min_hashes
 from assets.raw_pairs.overlap.pair_texts import conversations
 from assets.raw_pairs.overlap.row_groups import Progress, map_row_groups
 
-SKETCH_VERSION = "1"
-"""Raised when the same text is to give another sketch."""
-
 _COLUMNS = ("pair_id", "prompt_id", "prompt", "response_1", "response_2", "problem")
 # Words of a prompt and the same words of a response are different shingles.
 _PROMPT_TAG, _RESPONSE_TAG = 1, 2

@@ -77,7 +77,8 @@ class Pool:
 
     def clusters(self, kind=PAIRS, threshold=0.8):
         """Sets of ids, and the similarity of each id."""
-        found = find_clusters(self.lake, kind, self.lake.manifests("pairs"), threshold, self.folder)
+        pairs, sketches = self.lake.manifests("pairs"), self.lake.manifests(kind.sketches)
+        found = find_clusters(self.lake, kind, pairs, sketches, threshold, self.folder)
         rows = [tuple(row.values()) for row in found.table.to_pylist()]
         by_cluster = {}
         for one, cluster, _ in rows:
