@@ -37,6 +37,7 @@ def stages(workspace: Workspace, timings: Mapping[str, float]) -> tuple[s.Stage,
 
     add("raw_pairs", lake.manifests("pairs"), "raw_pairs")
     add("benchmark_items", lake.manifests("benchmark_items"), "benchmark_items")
+    add("text_sketches", lake.manifests("pair_sketches"), "texts", "near_duplicates")
     add("prompt_splits", lake.manifests("prompt_splits"), "prompt_splits")
     add("candidate_pool", lake.manifests("candidate_pool"), "candidate_pool")
     add("preference_attributes", lake.manifests("attributes"), "preference_attributes")

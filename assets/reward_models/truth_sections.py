@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 
@@ -125,28 +126,26 @@ def tables(lake: Lake) -> tuple[s.ExtraTable, ...]:
             )
         )
     contaminated = lake.read("exclusions", ["source", "detail"], filters=pc.field("reason") == "contaminated")
-    by_place: Counter[tuple[str, str]] = Counter()
-    for row in contaminated.to_pylist():
-        by_place[row["source"], benchmark_of(row["detail"])] += 1
+    by_place = Counter((row["source"], *worst_hit(row["detail"])) for row in contaminated.to_pylist())
     if by_place:
         found.append(
             s.ExtraTable(
                 title="Contamination",
-                note="Rows of the pool whose prompt shares a 13-gram with, or equals, a benchmark's.",
-                columns=("source", "benchmark", "rows"),
-                rows=tuple((source, name, n) for (source, name), n in sorted(by_place.items())),
+                note="Rows excluded since one of their texts touches a benchmark, by their worst hit; all hits are in "
+                "the table contamination_hits.",
+                columns=("source", "benchmark", "texts that meet", "kind", "rows"),
+                rows=tuple((*place, n) for place, n in sorted(by_place.items())),
             )
         )
     return tuple(found)
 
 
-def benchmark_of(detail: str | None) -> str:
-    """The benchmark that a contamination exclusion names first."""
-    import json
+def worst_hit(detail: str) -> tuple[str, str, str]:
+    """Benchmark, texts that meet and kind, from the detail of a contamination exclusion.
 
-    try:
-        value = json.loads(detail or "")
-    except ValueError:
-        return (detail or "unknown").split(" ")[0]
-    first = value[0] if isinstance(value, list) and value else value
-    return str(first.get("benchmark", "unknown")) if isinstance(first, dict) else "unknown"
+    >>> worst_hit('{"benchmark": "bench", "text": "response_2", "benchmark_text": "prompt", "kind": "13gram"}')
+    ('bench', 'response with benchmark prompt', '13gram')
+    """
+    hit = json.loads(detail)
+    ours = "prompt" if hit["text"] == "prompt" else "response"
+    return hit["benchmark"], f"{ours} with benchmark {hit['benchmark_text']}", hit["kind"]
