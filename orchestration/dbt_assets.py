@@ -22,7 +22,14 @@ from assets.partition_writer import Manifest
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
-from orchestration.dbt_layers import DbtLayerResult, LayerModel, TestResult, ensure_manifest, run_dbt_layer
+from orchestration.dbt_layers import (
+    DbtLayerResult,
+    LayerModel,
+    TestResult,
+    ensure_manifest,
+    project_hash,
+    run_dbt_layer,
+)
 from orchestration.glue import FAILED_CHECK_STOPS, FAILED_CHECK_WARNS, failure, markdown_table, published
 
 _ROWS_AT_A_TIME = 65_536
@@ -96,7 +103,9 @@ def build_layer(
             values = variables(workspace, key)
             manifests = lake_manifests(workspace, as_of_round=key)
             upstream = [m for name in inputs for m in manifests[name]]
-            fresh = fingerprint(workspace.settings, sections, upstream, select, repr(sorted(values.items())))
+            fresh = fingerprint(
+                workspace.settings, sections, upstream, select, repr(sorted(values.items())), project_hash()
+            )
             wanted = publications(key, values)
             done = [current(lake, p.table, dict(p.partition), fresh) for p in wanted]
             if all(done):

@@ -7,6 +7,7 @@ the database again. Publishing what it wrote is the caller's business.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import threading
@@ -264,10 +265,22 @@ def _parse(target: Path, *options: str) -> Manifest:
     return result.result
 
 
+def project_hash() -> str:
+    """Hash of the project's models, macros and tests: other SQL makes other tables of the same files."""
+    state = hashlib.blake2b(digest_size=16)
+    for path in sorted(_project_files()):
+        state.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes() + b"\0")
+    return state.hexdigest()
+
+
+def _project_files() -> Iterator[Path]:
+    files = (f for f in PROJECT.rglob("*") if f.suffix in (".sql", ".yml"))
+    return (f for f in files if f.relative_to(PROJECT).parts[0] not in ("target", "logs"))
+
+
 def _project_changed() -> float:
     """Time of the newest file of the project, target and logs left out."""
-    files = (f for f in PROJECT.rglob("*") if f.suffix in (".sql", ".yml"))
-    return max(f.stat().st_mtime for f in files if f.relative_to(PROJECT).parts[0] not in ("target", "logs"))
+    return max(f.stat().st_mtime for f in _project_files())
 
 
 @contextlib.contextmanager

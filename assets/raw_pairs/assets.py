@@ -8,14 +8,16 @@ import dagster as dg
 import pyarrow as pa
 
 from assets import plots
-from assets.errors import SynprefError
+from assets.errors import ConfigError, SynprefError
 from assets.raw_pairs.boundary import check_raw_pairs, positions_to_check
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.raw_pairs.data_docs import SourcePage, publish_docs
 from assets.raw_pairs.ingest import ingest_source
+from assets.raw_pairs.overlap.freshness import compared, require_clusters, sources_of_run
 from assets.raw_pairs.quality_signals import SIGNALS_VERSION, measure_source
 from assets.raw_pairs.quality_summary import num_prompts_by_language, read_signals, summarise
 from assets.raw_pairs.showing import positions_to_show, shown_pairs
+from assets.raw_pairs.source_entry import SourceEntry
 from assets.raw_pairs.splits import assign_splits, prompts_of
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
@@ -69,7 +71,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         """One source's pairs in canonical order with ids, its labels as events, its unreadable rows as dead letters."""
         source, lake = context.partition_key, workspace.lake
         try:
-            entry = {e.name: e for e in load_catalogue(workspace.catalogue_path, workspace)}[source]
+            entry = _entry(workspace, source)
             truth = workspace.home / "sample" / "truth.parquet" if entry.simulated else None
             with progress_bar(source) as progress:
                 report = ingest_source(
@@ -182,13 +184,15 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         """Train, dev or holdout for every prompt: sticky, append-only, whole prompt clusters together."""
         lake = workspace.lake
         try:
-            upstream = lake.require("pairs", todo="materialise raw_pairs for at least one source")
-            upstream += lake.manifests("prompt_clusters")
+            lake.require("pairs", todo="materialise raw_pairs for at least one source")
+            pairs = sources_of_run(workspace)
+            require_clusters(lake, "prompt", settings, pairs)
+            upstream = [*pairs, *lake.manifests("prompt_clusters")]
             inputs = fingerprint(settings, ["splits"], upstream)
             if done := current(lake, "prompt_splits", None, inputs):
                 return published(done, unchanged=True)
             before = lake.read("prompt_splits")
-            table, counts = assign_splits(prompts_of(lake), before, settings.splits, settings.seed)
+            table, counts = assign_splits(prompts_of(lake, pairs), before, settings.splits, settings.seed)
         except SynprefError as error:
             raise failure(error) from error
         manifest = lake.publish("prompt_splits", table, inputs=inputs, info={"counts": counts.as_dict()})
@@ -202,18 +206,20 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         select="tag:pool",
         inputs=("pairs", "source_label_events", "pair_clusters", "prompt_clusters", "contamination_hits"),
         sections=("decontamination",),
-        variables=lambda workspace, key: _compared(workspace),
+        variables=lambda workspace, key: compared(workspace),
         publications=lambda *_: [Publication(t) for t in ("exclusions", "conflicts", "candidate_pool")],
     )
     sample = [built_in_sample] if settings.make_sample else []
     return [*sample, raw_pairs, quality_signals, benchmark_items, prompt_splits, pool]
 
 
-def _compared(workspace: Workspace) -> dict[str, Any]:
-    """Variables of the pool's layer, once everything it takes for granted has been looked for."""
-    from assets.raw_pairs.overlap.freshness import require_compared
-
-    names = [entry.name for entry in load_catalogue(workspace.catalogue_path, workspace)]
-    pairs = [m for name in names for m in workspace.lake.manifests("pairs", source=name)]
-    require_compared(workspace.lake, workspace.settings, pairs)
-    return workspace.settings.decontamination.model_dump()
+def _entry(workspace: Workspace, source: str) -> SourceEntry:
+    for entry in load_catalogue(workspace.catalogue_path, workspace):
+        if entry.name == source:
+            return entry
+    raise ConfigError(
+        f"The source {source!r} is not in the catalogue.",
+        where=str(workspace.catalogue_path),
+        kept="what it published before",
+        todo="put it back, or leave its partition out",
+    )

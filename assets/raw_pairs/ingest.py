@@ -242,7 +242,8 @@ def _label_settings(entry: SourceEntry, seed: int) -> str:
 
 def _settings(entry: SourceEntry, seed: int, truth_path: Path | None) -> str:
     """Hash of what, beside the files, the tables are made from."""
-    settings = entry.model_dump_json(exclude={"paths", "hub"})
+    # Which files of a hub's data set are read is a setting; where a copy of them lies is not.
+    settings = entry.model_dump_json(exclude={"paths": True, "hub": {"copy_at"}})
     truth = sha256_of(truth_path) if truth_path is not None else ""
     return digest("settings", READER_VERSION, IDENTITY_VERSION, settings, str(seed), truth)
 

@@ -19,6 +19,9 @@ from assets.partition_writer import PartitionWriter
 
 Row = dict[str, Any]
 
+_SAID = ("labeller_version", "verdict", "strength", "confidence", "simulated", "evidence")
+"""What an event says of its row; two that agree in it are one label, delivered twice."""
+
 
 class SourceLedger:
     """Takes a source's label events, a block after the other, and appends what is new when its block ends.
@@ -33,10 +36,16 @@ class SourceLedger:
         self._lake, self._created_at, self._inputs = lake, created_at, inputs
         self._partition = {"kind": "source", "batch": source}
         self._manifest = lake.manifest("label_events", self._partition)
-        self._streams = follows or self._manifest is None or not self._manifest.num_rows
+        # What was taken back once may be delivered again: only a comparison tells that from a label in force.
+        fresh = self._manifest is None or not self._manifest.num_rows
+        self._streams = fresh or (follows and not self._supersedes())
         self._delivered: list[pa.Table] = []
         self._writer: PartitionWriter | None = None
         self._num_rows = 0
+
+    def _supersedes(self) -> bool:
+        named = self._lake.read("label_events", ["supersedes"], **self._partition)
+        return named["supersedes"].null_count < len(named)
 
     def __enter__(self) -> SourceLedger:
         if self._streams:
@@ -75,16 +84,16 @@ class SourceLedger:
 def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime) -> list[Row]:
     """Label events to append so that the ledger's current ones are those delivered; nothing is taken back from it.
 
-    An event that is current already adds nothing. One for a row whose label or settings changed supersedes the row's
-    event before it. A row that is gone gets a retraction: an `undecided` that supersedes its last event.
+    A label that is in force already adds nothing, whatever id it has there. One for a row whose label or settings
+    changed supersedes the row's event before it. A row that is gone gets a retraction: an `undecided` that supersedes
+    its last event.
 
     Args:
         before: the source's partition of `label_events`.
         delivered: one event per pair and `source_row`.
     """
-    events = before.select(
-        ["event_id", "pair_id", "labeller", "labeller_version", "round", "source_row", "supersedes", "evidence"]
-    ).to_pylist()
+    names = ["event_id", "pair_id", "labeller", "round", "source_row", "supersedes", *_SAID]
+    events = before.select(names).to_pylist()
     superseded = {e["supersedes"] for e in events}
     known = {e["event_id"] for e in events}
     current = {_row_key(e): e for e in events if e["event_id"] not in superseded}
@@ -95,7 +104,7 @@ def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime
         last = current.get(key)
         if last is None:
             new.append(event)
-        elif last["event_id"] != event["event_id"]:
+        elif any(last[name] != event[name] for name in _SAID):
             new.append(_following(event, last["event_id"], known))
     for key, last in current.items():
         if key not in keys and not json.loads(last["evidence"]).get("retracted"):

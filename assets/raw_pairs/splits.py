@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from assets.accounting import StageCounts
 from assets.contracts import TABLES, conform
 from assets.lake import Lake
+from assets.partition_writer import Manifest
 from assets.raw_pairs.prompt_components import lowest_of_component
 from assets.settings import SplitSettings
 
@@ -27,14 +28,20 @@ HUMAN_STAGE, WILD_STAGE = 1, 2
 _MEMORY = "1GB"
 
 
-def prompts_of(lake: Lake) -> pa.Table:
-    """Every prompt of the published pairs, once per stage and source: the input of `assign_splits`.
+def prompts_of(lake: Lake, pairs: Sequence[Manifest]) -> pa.Table:
+    """Every prompt of some sources, once per stage and source: the input of `assign_splits`.
+
+    Args:
+        pairs: manifests of the sources' pairs.
 
     Returns:
         Table of prompt_id, prompt_cluster_id (null for a prompt without a near duplicate), stage (int8: 1 for a human
         label, else 2) and stratum (the source).
     """
-    files = {table: [str(f) for f in lake.readable_files(table)] for table in ("pairs", "prompt_clusters")}
+    files = {
+        "pairs": [str(lake.file_of(m)) for m in pairs] or [str(lake.empty_file("pairs"))],
+        "prompt_clusters": [str(f) for f in lake.readable_files("prompt_clusters")],
+    }
     with _database() as database:
         found = database.execute(
             f"""

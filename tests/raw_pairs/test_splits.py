@@ -177,12 +177,12 @@ def test_the_draw_is_the_documented_one():
 def test_prompts_come_from_the_published_pairs(bench, two_responses):
     bench.ingest([two_responses(0), two_responses(0), two_responses(1, label_origin="llm")], name="x")
     bench.ingest([two_responses(0)], name="y")
-    rows = prompts_of(bench.lake).to_pylist()
+    rows = prompts_of(bench.lake, bench.lake.manifests("pairs")).to_pylist()
     assert sorted((r["stratum"], r["stage"]) for r in rows) == [("x", 1), ("x", 2), ("y", 1)]
     assert len({r["prompt_id"] for r in rows}) == 2
-    splits, _ = assign_splits(prompts_of(bench.lake), NOTHING, SHARES, 1)
+    splits, _ = assign_splits(prompts_of(bench.lake, bench.lake.manifests("pairs")), NOTHING, SHARES, 1)
     assert len(splits) == 2
     low, high = splits["prompt_id"].to_pylist()
     clusters = [{"prompt_id": p, "prompt_cluster_id": low, "similarity": 0.9} for p in (low, high)]
     bench.lake.publish("prompt_clusters", from_rows(clusters, "prompt_clusters"))
-    assert {r["prompt_cluster_id"] for r in prompts_of(bench.lake).to_pylist()} == {low}
+    assert {r["prompt_cluster_id"] for r in prompts_of(bench.lake, bench.lake.manifests("pairs")).to_pylist()} == {low}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.identity import Turn, identify_pair, prompt_cluster_key, response_hash
-from assets.raw_pairs.overlap.benchmark_index import words_of
+from assets.raw_pairs.overlap.words import words_of
 from assets.raw_pairs.sample.drawing import CATEGORIES, HARD, LEARNABLE
 from assets.raw_pairs.sample.generate import NUM_BENCHMARK_ITEMS, SampleSummary, generate_sample
 from assets.raw_pairs.sample.overlap import all_ngrams, ngrams

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from assets import plots
 from assets.errors import SynprefError
-from assets.raw_pairs.catalogue import load_catalogue
+from assets.raw_pairs.overlap.freshness import sources_of_run
 from assets.raw_pairs.overlap.paraphrase_scan import EmbedPart
 from assets.settings import RunSettings
 from assets.staleness import current
@@ -33,11 +33,12 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     ) -> dg.MaterializeResult:
         """Texts of one source's pairs that touch a benchmark, by item and span; prompts and responses told apart."""
         from assets.raw_pairs.overlap.decontaminate import decontaminate, hits_by_class, share_called_false
+        from assets.raw_pairs.overlap.freshness import benchmark_items
 
         lake, source = workspace.lake, context.partition_key
         try:
             pairs = lake.require("pairs", source=source, todo=_TODO)[0]
-            items = [m for b in settings.benchmarks for m in lake.manifests("benchmark_items", benchmark=b.name)]
+            items = benchmark_items(lake, settings)
             with progress_bar(f"contamination of {source}") as progress:
                 result = decontaminate(lake, pairs, items, settings, embed=_embedder(workspace), progress=progress)
         except SynprefError as error:
@@ -97,8 +98,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
 
         lake = workspace.lake
         try:
-            names = [entry.name for entry in load_catalogue(workspace.catalogue_path, workspace)]
-            pairs = [m for name in names for m in lake.manifests("pairs", source=name)]
+            pairs = sources_of_run(workspace)
             for kind in (PAIRS, PROMPTS):
                 if dg.AssetKey(kind.clusters) not in context.selected_asset_keys:
                     continue

@@ -1,6 +1,6 @@
 """Benchmark index: the n-grams of every configured benchmark's prompts and responses, boilerplate left out.
 
-Compared are words (see `words`), so case, white space and punctuation never hide an overlap. An n-gram in the texts
+Compared are words (see `words`), so case, white space and punctuation hide no overlap. An n-gram in the texts
 of more than `max_benchmark_prompts` different prompts is boilerplate: an instruction that many items share says
 nothing about one of them.
 """
@@ -8,7 +8,6 @@ nothing about one of them.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,11 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from assets.raw_pairs.overlap.pair_texts import conversations, last_user_turns
-from assets.raw_pairs.overlap.words import TextColumn, ascii_keys_of, ngrams_of
+from assets.raw_pairs.overlap.words import TextColumn, ascii_keys_of, ngrams_of, words_of
 from assets.settings import DecontaminationSettings
 
 PROMPT, RESPONSE = "prompt", "response"
-_WORD = re.compile(r"[a-z0-9]+|[^\x00-\x7f]")
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,10 @@ class BenchmarkIndex:
     Attributes:
         texts: one row per benchmark, kind of text and distinct text: benchmark, benchmark_text (prompt or
             response), item_id (the first item that has it), num_items, exact (a prompt's last user turn as exact
-            hits compare it; empty for a response), prompt (that turn as it came; empty for a response).
+            hits compare it; empty for a response), prompt (that turn as it came; empty for a response), text
+            (what n-grams are of).
         ngram: n.
+        published: whether words are those of published lists.
         ngrams: uint64, ascending; an n-gram of several texts stands several times.
         owners: int64, row of `texts` that each of them is from.
         exact_keys: uint64, `words.ascii_keys_of` of each row's `exact`.
@@ -40,6 +40,7 @@ class BenchmarkIndex:
 
     texts: pa.Table
     ngram: int
+    published: bool
     ngrams: np.ndarray
     owners: np.ndarray
     exact_keys: np.ndarray
@@ -49,7 +50,7 @@ class BenchmarkIndex:
         """Hash of all that decides a benchmark's hits; another benchmark changes it through boilerplate alone."""
         mine = self._rows_of([benchmark])
         inside = mine[self.owners]
-        state = hashlib.blake2b(f"{self.ngram}".encode(), digest_size=16)
+        state = hashlib.blake2b(f"{self.ngram} {self.published}".encode(), digest_size=16)
         state.update(self.ngrams[inside].tobytes())
         # Rows are numbered within the benchmark, so that a benchmark before it moves nothing.
         state.update((np.cumsum(mine)[self.owners[inside]] - 1).astype("<i8").tobytes())
@@ -65,6 +66,7 @@ class BenchmarkIndex:
         return BenchmarkIndex(
             texts=self.texts.filter(pa.array(mine)),
             ngram=self.ngram,
+            published=self.published,
             ngrams=self.ngrams[inside],
             owners=numbers[self.owners[inside]],
             exact_keys=self.exact_keys[mine],
@@ -128,7 +130,8 @@ def build_index(items: pa.Table, settings: DecontaminationSettings) -> Benchmark
 def _index(found: dict[tuple[str, str, str], _Text], settings: DecontaminationSettings) -> BenchmarkIndex:
     keys = sorted(found)
     texts = [found[key] for key in keys]
-    column = TextColumn(pa.array([text.text for text in texts], pa.string()))
+    published = settings.compare == "last_turns"
+    column = TextColumn(pa.array([text.text for text in texts], pa.string()), published=published)
     ngrams, owners = ngrams_of(column, settings.ngram)
     order = np.lexsort((owners, ngrams))
     ngrams, owners = ngrams[order], owners[order]
@@ -140,7 +143,7 @@ def _index(found: dict[tuple[str, str, str], _Text], settings: DecontaminationSe
     telling = ~np.isin(ngrams, common)
     # Exact hits compare the last user turn, whatever n-grams see of a prompt.
     exact = [fold(text.asked) for text in texts]
-    exact_keys = ascii_keys_of(TextColumn(pa.array(exact, pa.string())))
+    exact_keys = ascii_keys_of(TextColumn(pa.array([text.asked for text in texts], pa.string()), published=True))
     table = pa.table(
         {
             "benchmark": pa.array([benchmark for benchmark, _, _ in keys], pa.string()),
@@ -149,9 +152,10 @@ def _index(found: dict[tuple[str, str, str], _Text], settings: DecontaminationSe
             "num_items": pa.array([len(text.items) for text in texts], pa.int64()),
             "exact": pa.array(exact, pa.string()),
             "prompt": pa.array([text.asked for text in texts], pa.string()),
+            "text": pa.array([text.text for text in texts], pa.string()),
         }
     )
-    return BenchmarkIndex(table, settings.ngram, ngrams[telling], owners[telling], exact_keys, boilerplate)
+    return BenchmarkIndex(table, settings.ngram, published, ngrams[telling], owners[telling], exact_keys, boilerplate)
 
 
 def _boilerplate(
@@ -169,19 +173,11 @@ def _boilerplate(
         num_prompts = len(set().union(*(text.prompts for text in having)))
         if num_prompts > settings.max_benchmark_prompts:
             value = ngrams[starts[group]]
-            hashes, _ = ngrams_of(TextColumn(pa.array([having[0].text])), settings.ngram)
+            published = settings.compare == "last_turns"
+            hashes, _ = ngrams_of(TextColumn(pa.array([having[0].text]), published=published), settings.ngram)
             place = int(np.flatnonzero(hashes == value)[0])
-            words = words_of(having[0].text)[place : place + settings.ngram]
+            words = words_of(having[0].text, published=published)[place : place + settings.ngram]
             common.append(value)
             described.append((" ".join(words), num_prompts))
     described.sort(key=lambda entry: (-entry[1], entry[0]))
     return np.array(common, np.uint64), tuple(described)
-
-
-def words_of(text: str) -> list[str]:
-    """Words of a text, as `words.hash_words` sees them.
-
-    >>> words_of("It's 5 o'clock, né?")
-    ['it', 's', '5', 'o', 'clock', 'n', 'é']
-    """
-    return _WORD.findall(text.lower())

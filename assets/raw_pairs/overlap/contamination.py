@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.contracts import contract_of
-from assets.raw_pairs.overlap.benchmark_index import BenchmarkIndex, fold, words_of
+from assets.raw_pairs.overlap.benchmark_index import BenchmarkIndex, fold
 from assets.raw_pairs.overlap.pair_texts import conversations, last_user_turns
-from assets.raw_pairs.overlap.words import TextColumn, ascii_keys_of, hash_ngrams, hash_words, native
+from assets.raw_pairs.overlap.words import TextColumn, ascii_keys_of, hash_ngrams, hash_words, native, words_of
 from assets.settings import DecontaminationSettings
 
 COLUMNS = ("pair_id", "prompt_id", "source", "source_row", "prompt", "response_1", "response_2")
@@ -33,6 +33,7 @@ class ContaminationScan:
         size = 1 << max(10, int(len(index.ngrams) * _BITS_PER_NGRAM).bit_length())
         self._bits = np.zeros(size // 8, np.uint8)
         _set_bits(index.ngrams, self._bits)
+        self._items = index.texts.drop_columns(["exact", "prompt", "text"]).to_pylist()
         self._exact: dict[str, list[int]] = {}
         for row, text in enumerate(index.texts["exact"].to_pylist()):
             if text:
@@ -69,9 +70,9 @@ class ContaminationScan:
 
     def _shared(self, texts: pa.Array) -> pa.Table:
         """Texts that share n-grams with benchmark texts: how many different ones, and where the first stands."""
-        index, column = self.index, TextColumn(texts)
+        index, column = self.index, TextColumn(texts, published=self.index.published)
         counts = np.zeros(len(column), np.int64)
-        arguments = (index.ngram, self._bits, index.ngrams, column.max_words)
+        arguments = (column.runs, index.ngram, self._bits, index.ngrams, column.max_words)
         _count_hits(column.data, column.starts, column.ends, *arguments, counts)
         some = np.flatnonzero(counts)
         found, places = np.empty(counts.sum(), np.uint64), np.empty(counts.sum(), np.int64)
@@ -95,7 +96,7 @@ class ContaminationScan:
     def _exact_hits(self, last_turns: pa.Array) -> pa.Table:
         """Prompts whose last user turn is that of a benchmark prompt, up to case and white space."""
         # Equal runs of letters are cheap to find and nearly always mean equal texts; `fold` decides.
-        alike = np.isin(ascii_keys_of(TextColumn(last_turns)), self._exact_keys)
+        alike = np.isin(ascii_keys_of(TextColumn(last_turns, published=True)), self._exact_keys)
         pairs = [
             (row, owner)
             for row in np.flatnonzero(alike).tolist()
@@ -111,13 +112,15 @@ class ContaminationScan:
         exact_keys = set(zip(exact["text"].to_pylist(), exact["owner"].to_pylist(), strict=True))
         merged = pa.concat_tables([shared, exact])
         merged = merged.group_by(["text", "owner"]).aggregate([("num_shared", "max"), ("place", "max")])
+        # Threads group in no order that can be relied on.
+        merged = merged.sort_by([("text", "ascending"), ("owner", "ascending")])
         words: dict[int, list[str]] = {}
         best: dict[tuple[int, str, str, str], dict] = {}
-        items = index.texts.to_pylist() if len(merged) else []
+        items = self._items
         for row, owner, num_shared, place in zip(*(merged[c].to_pylist() for c in merged.column_names), strict=True):
             item = items[owner]
             if row not in words:
-                words[row] = words_of(column[row].as_py() or "")
+                words[row] = words_of(column[row].as_py() or "", published=index.published)
             is_exact = (row, owner) in exact_keys
             hit = {
                 "row": row,
@@ -194,23 +197,23 @@ def _is_known(value, bits, mask, ngrams):
 
 
 @native
-def _count_hits(data, starts, ends, n, bits, known, max_words, counts):
+def _count_hits(data, starts, ends, runs, n, bits, known, max_words, counts):
     words, ngrams = np.empty(max_words, np.uint64), np.empty(max_words, np.uint64)
     mask = np.uint64(len(bits) * 8 - 1)
     for text in range(len(starts)):
-        num = hash_ngrams(words, hash_words(data, starts[text], ends[text], words), n, ngrams)
+        num = hash_ngrams(words, hash_words(data, starts[text], ends[text], runs, words), n, ngrams)
         for place in range(num):
             if _is_known(ngrams[place], bits, mask, known):
                 counts[text] += 1
 
 
 @native
-def _find_hits(data, starts, ends, n, bits, known, max_words, found, places):
+def _find_hits(data, starts, ends, runs, n, bits, known, max_words, found, places):
     words, ngrams = np.empty(max_words, np.uint64), np.empty(max_words, np.uint64)
     mask = np.uint64(len(bits) * 8 - 1)
     total = 0
     for text in range(len(starts)):
-        num = hash_ngrams(words, hash_words(data, starts[text], ends[text], words), n, ngrams)
+        num = hash_ngrams(words, hash_words(data, starts[text], ends[text], runs, words), n, ngrams)
         for place in range(num):
             if _is_known(ngrams[place], bits, mask, known):
                 found[total] = ngrams[place]

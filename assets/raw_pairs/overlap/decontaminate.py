@@ -15,14 +15,13 @@ from assets.lake import Lake
 from assets.partition_writer import Manifest
 from assets.raw_pairs.overlap.benchmark_index import BenchmarkIndex, build_index
 from assets.raw_pairs.overlap.contamination import COLUMNS, ContaminationScan
+from assets.raw_pairs.overlap.freshness import LOOKING, SCAN_VERSION, encoder_of, hits_inputs
 from assets.raw_pairs.overlap.paraphrase_scan import EmbedPart, ParaphraseScan, prompts_with_rows
 from assets.raw_pairs.overlap.row_groups import Progress, map_row_groups
 from assets.settings import DecontaminationSettings, RunSettings
-from assets.staleness import current, fingerprint
+from assets.staleness import current
 
 _TABLE = "contamination_hits"
-# Settings that decide what is found; the others decide what of it excludes.
-_LOOKING = {"compare", "ngram", "max_benchmark_prompts", "paraphrases"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ def decontaminate(
     """
     source = pairs.partition["source"]
     chosen = settings.decontamination
-    encoder = settings.section_hash("embedding") if chosen.paraphrases else ""
-    inputs = fingerprint(settings, [], [pairs, *items], chosen.model_dump_json(include=_LOOKING), encoder)
+    inputs = hits_inputs(settings, pairs, items)
     names = sorted(m.partition["benchmark"] for m in items)
     published = {name: lake.manifest(_TABLE, _partition(source, name)) for name in names}
     done = {name: current(lake, _TABLE, _partition(source, name), inputs) for name in names}
@@ -69,13 +67,9 @@ def decontaminate(
         return SourceContamination({name: m for name, m in done.items() if m is not None}, ())
     tables = [lake.read("benchmark_items", benchmark=name) for name in names]
     index = build_index(pa.concat_tables(tables), chosen)
-    how = chosen.model_dump_json(include=_LOOKING - {"max_benchmark_prompts"})
-    made_from = {name: digest(pairs.content_hash, index.fingerprint(name), how, encoder) for name in names}
-    content = {m.partition["benchmark"]: m.content_hash for m in items}
-    info = {
-        name: {"made_from": made_from[name], "texts": {"pairs": pairs.content_hash, "items": content[name]}}
-        for name in names
-    }
+    how = (SCAN_VERSION, chosen.model_dump_json(include=LOOKING - {"max_benchmark_prompts"}), encoder_of(settings))
+    made_from = {name: digest(pairs.content_hash, index.fingerprint(name), *how) for name in names}
+    info = {name: {"made_from": made_from[name]} for name in names}
     stale = [name for name in names if not _is_made_from(lake, published[name], made_from[name])]
     for name in set(names) - set(stale):
         # Nothing that decides its hits changed: only what it is compared with next time does.

@@ -2,8 +2,9 @@
 
 A text is the set of its shingles, runs of five words (a shorter text is one shingle). Two sets agree in a MinHash with
 the probability of their Jaccard similarity J, and in at least one of 18 bands of 7 MinHashes with 1 - (1 - J^7)^18:
-98.5 % at 0.8, 73 % at 0.65, 13 % at 0.5. Whoever meets in a band is compared exactly (see `near_duplicates`), so the
-bands decide what is found and never what is called a duplicate.
+98.5 % at 0.8, 73 % at 0.65, 13 % at 0.5. A band of a pair has three MinHashes of its prompt and four of its responses
+together, so that neither a long prompt nor a stock answer alone brings two pairs into one band. Whoever meets in a band
+is compared exactly (see `near_duplicates`), so the bands decide what is found and never what is called a duplicate.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import pyarrow as pa
 from assets.raw_pairs.overlap.words import TextColumn, hash_ngrams, hash_words, mixed, native
 from assets.tables.sources import NUM_BANDS
 
-SKETCH_VERSION = "1"
+SKETCH_VERSION = "2"
 """Raised when the same text is to give another sketch."""
 
 SHINGLE_WORDS = 5
 ROWS_PER_BAND = 7
+PROMPT_ROWS_PER_BAND = 3
 NUM_HASHES = NUM_BANDS * ROWS_PER_BAND
 
 _draw = np.random.default_rng(20250702)
@@ -42,8 +44,22 @@ def min_hashes(*texts: tuple[pa.Array, int]) -> np.ndarray:
     for column, tag in texts:
         text = TextColumn(column)
         room = max(1, text.max_words)
-        _add_min_hashes(text.data, text.starts, text.ends, room, np.uint64(tag), _FACTORS, _SHIFTS, hashes)
+        _add_min_hashes(text.data, text.starts, text.ends, text.runs, room, np.uint64(tag), _FACTORS, _SHIFTS, hashes)
     return hashes
+
+
+def hashes_of_pairs(prompts: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """MinHashes of pairs, laid out by band, from those of their prompts and of both responses together.
+
+    Args:
+        prompts, responses: uint32 [pairs, NUM_HASHES].
+    """
+    from_responses = ROWS_PER_BAND - PROMPT_ROWS_PER_BAND
+    parts = [
+        hashes[:, : NUM_BANDS * num].reshape(len(hashes), NUM_BANDS, num)
+        for hashes, num in ((prompts, PROMPT_ROWS_PER_BAND), (responses, from_responses))
+    ]
+    return np.concatenate(parts, axis=2).reshape(len(prompts), NUM_HASHES)
 
 
 def bands_of(hashes: np.ndarray) -> np.ndarray:
@@ -64,7 +80,9 @@ def shingles(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     # A text has at most one shingle for each of its bytes, and at least one.
     room = int((column.ends - column.starts).sum()) + len(column)
     values, offsets = np.empty(room, np.uint64), np.zeros(len(column) + 1, np.int64)
-    total = _sorted_shingles(column.data, column.starts, column.ends, max(1, column.max_words), values, offsets)
+    total = _sorted_shingles(
+        column.data, column.starts, column.ends, column.runs, max(1, column.max_words), values, offsets
+    )
     return values[:total].copy(), offsets
 
 
@@ -86,9 +104,9 @@ def jaccard(first, second):
 
 
 @native
-def _shingles_of(data, start, end, words, ngrams):
+def _shingles_of(data, start, end, runs, words, ngrams):
     """Shingles of a text with repetition; a text of fewer words is one, of no words its bytes are."""
-    num_words = hash_words(data, start, end, words)
+    num_words = hash_words(data, start, end, runs, words)
     if num_words >= SHINGLE_WORDS:
         return hash_ngrams(words, num_words, SHINGLE_WORDS, ngrams)
     if num_words:
@@ -101,11 +119,11 @@ def _shingles_of(data, start, end, words, ngrams):
 
 
 @native
-def _add_min_hashes(data, starts, ends, room, tag, factors, shifts, hashes):
+def _add_min_hashes(data, starts, ends, runs, room, tag, factors, shifts, hashes):
     words, ngrams = np.empty(room, np.uint64), np.empty(room, np.uint64)
     for row in range(len(starts)):
         lowest = hashes[row]
-        for place in range(_shingles_of(data, starts[row], ends[row], words, ngrams)):
+        for place in range(_shingles_of(data, starts[row], ends[row], runs, words, ngrams)):
             value = np.uint32(mixed(ngrams[place] + tag) >> np.uint64(32))
             for number in range(len(factors)):
                 hashed = np.uint32(value * factors[number] + shifts[number])
@@ -124,11 +142,11 @@ def _hash_bands(hashes, rows_per_band, bands):
 
 
 @native
-def _sorted_shingles(data, starts, ends, room, values, offsets):
+def _sorted_shingles(data, starts, ends, runs, room, values, offsets):
     words, ngrams = np.empty(room, np.uint64), np.empty(room, np.uint64)
     total = 0
     for row in range(len(starts)):
-        found = np.sort(ngrams[: _shingles_of(data, starts[row], ends[row], words, ngrams)])
+        found = np.sort(ngrams[: _shingles_of(data, starts[row], ends[row], runs, words, ngrams)])
         for place in range(len(found)):
             if place == 0 or found[place] != found[place - 1]:
                 values[total] = found[place]

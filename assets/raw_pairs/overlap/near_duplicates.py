@@ -123,22 +123,30 @@ def _column(file: Path, number: int) -> pa.ChunkedArray:
         return opened.read(columns=[opened.schema_arrow.names[number]]).column(0)
 
 
+def _band(files: list[Path], nodes: np.ndarray, band: int) -> np.ndarray:
+    if not files:
+        return np.zeros(0, np.uint64)
+    return np.concatenate([_column(file, 2 + band).to_numpy() for file in files])[nodes]
+
+
 def _candidates(files: list[Path], nodes: np.ndarray) -> np.ndarray:
     """Rows [edges, 2] that meet in a band: each with the first of its bucket and with the one before it."""
     found = np.zeros(0, np.int64)
     size = int(nodes[-1]) + 1 if len(nodes) else 0
+    following = _band(files, nodes, 0)
     for band in range(NUM_BANDS):
-        hashes = np.concatenate([_column(file, 2 + band).to_numpy() for file in files])[nodes] if files else nodes
-        order = np.argsort(hashes, kind="stable")
+        hashes, following = following, _band(files, nodes, (band + 1) % NUM_BANDS)
+        # Within a bucket those that agree in the next band too stand together: in a bucket of many that share half
+        # their words, near duplicates become neighbours. Rows decide last.
+        order = np.lexsort((following, hashes))
         hashes = hashes[order]
         begins = np.r_[True, hashes[1:] != hashes[:-1]] if len(hashes) else np.zeros(0, bool)
         heads = order[np.flatnonzero(begins)][np.cumsum(begins) - 1]
         member = ~begins
         before = np.r_[0, order[:-1]][member] if len(order) else order
-        low = np.r_[nodes[heads[member]], nodes[before]]
-        high = np.r_[nodes[order[member]]] if len(order) else nodes
-        # The order within a bucket is that of the rows, so the first of an edge is always the lower.
-        found = np.union1d(found, low * size + np.r_[high, high])
+        one, other = np.r_[heads[member], before], np.r_[order[member], order[member]]
+        edges = np.sort(np.stack([nodes[one], nodes[other]]), axis=0)
+        found = np.union1d(found, edges[0] * size + edges[1])
     return np.stack([found // max(1, size), found % max(1, size)], axis=1)
 
 

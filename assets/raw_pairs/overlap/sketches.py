@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from assets.contracts import contract_of
 from assets.lake import Lake
 from assets.partition_writer import Manifest
-from assets.raw_pairs.overlap.minhash import NUM_BANDS, bands_of, min_hashes
+from assets.raw_pairs.overlap.minhash import NUM_BANDS, bands_of, hashes_of_pairs, min_hashes
 from assets.raw_pairs.overlap.pair_texts import conversations
 from assets.raw_pairs.overlap.row_groups import Progress, map_row_groups
 
@@ -60,7 +60,7 @@ def _sketch_rows(rows: pa.Table, first: int) -> tuple[pa.Table, pa.Table, Counte
     )
     prompts = min_hashes((conversations(rows["prompt"]).take(pa.array(distinct)), _PROMPT_TAG))
     responses = min_hashes((rows["response_1"], _RESPONSE_TAG), (rows["response_2"], _RESPONSE_TAG))
-    pair_bands = bands_of(np.minimum(prompts[prompt_of], responses))
+    pair_bands = bands_of(hashes_of_pairs(prompts[prompt_of], responses))
     prompt_bands = bands_of(prompts)
     return (
         _table("pair_sketches", rows["pair_id"], rows["position"], pair_bands),

@@ -106,6 +106,23 @@ def test_pairs_that_came_later_are_not_passed_by(compared):
         compared.require()
 
 
+@pytest.mark.parametrize("change", [{"ngram": 12}, {"compare": "last_turns"}, {"max_benchmark_prompts": 3}])
+def test_hits_of_other_settings_do_not_count(compared, change):
+    chosen = compared.settings.decontamination.model_copy(update=change)
+    compared.settings = compared.settings.model_copy(update={"decontamination": chosen})
+    with pytest.raises(MissingUpstreamError, match="contamination_hits"):
+        compared.require()
+    compared.look_for_contamination()
+    compared.require()
+
+
+def test_a_benchmark_that_was_not_read_is_asked_for(compared):
+    more = (*compared.settings.benchmarks, BenchmarkSettings(name="other", path="x"))
+    compared.settings = compared.settings.model_copy(update={"benchmarks": more})
+    with pytest.raises(MissingUpstreamError, match="benchmark_items"):
+        compared.require()
+
+
 def test_a_benchmark_that_changed_must_be_looked_for_again(compared):
     compared.publish_benchmark("a third question", "one question")
     with pytest.raises(MissingUpstreamError, match="bench"):

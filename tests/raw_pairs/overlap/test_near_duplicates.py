@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from assets.contracts import from_rows
 from assets.identity import identify_pair
 from assets.lake import Lake
-from assets.raw_pairs.overlap.benchmark_index import words_of
 from assets.raw_pairs.overlap.minhash import NUM_BANDS, SHINGLE_WORDS, bands_of, jaccard, min_hashes, shingles
 from assets.raw_pairs.overlap.near_duplicates import PAIRS, PROMPTS, find_clusters
 from assets.raw_pairs.overlap.sketches import sketch_source
+from assets.raw_pairs.overlap.words import words_of
 
 VOCABULARY = [f"w{number}" for number in range(500)]
 
@@ -156,6 +156,23 @@ def test_a_chain_is_one_cluster(pool):
     ids = pool.add("s", *((prompt, a, b) for prompt in chain))
     assert similarity(chain[0], chain[-1]) < 0.8
     assert pool.clusters()[0] == [set(ids)]
+
+
+def test_pairs_on_one_long_prompt_are_found_by_their_responses(pool):
+    """As where a document is asked about: the prompt fills every band of a sketch that does not part the texts."""
+    prompt = a_text(1, 1500)
+    rows = [(prompt, a_text((2, n).__hash__(), 12), a_text((3, n).__hash__(), 12)) for n in range(40)]
+    ids = pool.add("s", *rows)
+    again = pool.add("t", *((prompt, a, f"{b} indeed") for _, a, b in rows))
+    assert pool.clusters()[0] == sorted(({one, other} for one, other in zip(ids, again, strict=True)), key=min)
+
+
+def test_prompts_that_share_half_their_words_do_not_hide_each_other(pool):
+    template = a_text(1, 160)
+    prompts = [f"{template} {a_text((2, n).__hash__(), 40)}" for n in range(60)]
+    pool.add("s", *((prompt, "yes", "no") for prompt in prompts), *((f"{p} thanks", "yes", "no") for p in prompts))
+    assert similarity(prompts[0], prompts[1]) < 0.75
+    assert len(pool.clusters(PROMPTS)[0]) == 60
 
 
 def test_recall_and_precision_against_exact_similarities(pool):
