@@ -39,6 +39,7 @@ class SourceLedger:
         # What was taken back once may be delivered again: only a comparison tells that from a label in force.
         fresh = self._manifest is None or not self._manifest.num_rows
         self._streams = fresh or (follows and not self._supersedes())
+        self._whole = not follows
         self._delivered: list[pa.Table] = []
         self._writer: PartitionWriter | None = None
         self._num_rows = 0
@@ -76,12 +77,12 @@ class SourceLedger:
         elif kind is None:
             before = self._lake.read("label_events", **self._partition)
             delivered = [row for table in self._delivered for row in table.to_pylist()]
-            new = what_is_new(before, delivered, self._created_at)
+            new = what_is_new(before, delivered, self._created_at, whole=self._whole)
             rows = from_rows(new, "label_events")
             self._lake.append_events("label_events", rows, self._partition, inputs=self._inputs, info=self.info)
 
 
-def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime) -> list[Row]:
+def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime, *, whole: bool = True) -> list[Row]:
     """Label events to append so that the ledger's current ones are those delivered; nothing is taken back from it.
 
     A label that is in force already adds nothing, whatever id it has there. One for a row whose label or settings
@@ -91,6 +92,7 @@ def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime
     Args:
         before: the source's partition of `label_events`.
         delivered: one event per pair and `source_row`.
+        whole: whether the source was read whole; of a part, rows that are not in it are not gone.
     """
     names = ["event_id", "pair_id", "labeller", "round", "source_row", "supersedes", *_SAID]
     events = before.select(names).to_pylist()
@@ -107,7 +109,7 @@ def what_is_new(before: pa.Table, delivered: Iterable[Row], created_at: datetime
         elif any(last[name] != event[name] for name in _SAID):
             new.append(_following(event, last["event_id"], known))
     for key, last in current.items():
-        if key not in keys and not json.loads(last["evidence"]).get("retracted"):
+        if whole and key not in keys and not json.loads(last["evidence"]).get("retracted"):
             new.append(_retraction(last, created_at))
     return new
 

@@ -94,6 +94,9 @@ def test_a_hub_source_is_ingested_like_a_file(server, tmp_path, bench, monkeypat
     asked.clear()
     assert ingest_source(entry, bench.lake, seed=1, created_at=CREATED_AT).unchanged
     assert not any("train.parquet" in request for _, request in asked)
+    # The same commit, other files of it: a part of the settings as much as a column's name.
+    other = entry.model_copy(update={"hub": entry.hub.model_copy(update={"files": "data/*.parquet"})})
+    assert not ingest_source(other, bench.lake, seed=1, created_at=CREATED_AT).unchanged
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,32 @@ def test_a_row_with_bad_votes_is_a_dead_letter(bench, two_responses):
     report = bench.ingest([two_responses(0) | {"votes": [1]}, two_responses(1) | {"votes": [9]}], votes=votes)
     assert report.counts.dropped == {"bad_votes": 1}
     assert len(bench.rows("pairs")) == len(bench.rows("label_events")) == 1
+
+
+def labels_in_force(bench):
+    """Verdict by row of the events that no other supersedes, and whether every event has an id of its own."""
+    events = bench.rows("label_events")
+    superseded = {event["supersedes"] for event in events}
+    standing = {e["source_row"]: e["verdict"] for e in events if e["event_id"] not in superseded}
+    return standing, len({event["event_id"] for event in events}) == len(events)
+
+
+def test_rows_that_were_gone_and_come_back_have_their_labels_again(bench, two_responses):
+    rows = [two_responses(number) for number in range(6)]
+    bench.ingest(rows)
+    wanted = labels_in_force(bench)
+    for delivered in (rows[:3], rows, rows[:4], rows):
+        bench.ingest(delivered)
+    assert labels_in_force(bench) == wanted
+    assert wanted[1]
+
+
+def test_a_label_that_went_and_came_back_is_delivered_once_more_without_an_event(bench, two_responses):
+    for number, preferred in enumerate("abaaa"):
+        # The other row changes every time, so that the source is read again.
+        bench.ingest([two_responses(1, preferred=preferred), two_responses(2, note=number)])
+    (standing, unique), events = labels_in_force(bench), bench.rows("label_events")
+    first = next(e for e in events if e["source_row"] == 0 and e["supersedes"] is None)
+    assert standing[0] == first["verdict"]
+    assert unique
+    assert sum(event["source_row"] == 0 for event in events) == 3
