@@ -17,14 +17,14 @@ def positions_to_show(num_rows: int, num_shown: int = NUM_SHOWN) -> list[int]:
 
 
 def shown_pairs(rows: pa.Table) -> list[dict]:
-    """Rows of contract `pairs` as a person looks at them: id, last turn and both responses."""
+    """Rows of contract `pairs` as a person looks at them, a row for each text: side by side they fit no window."""
     return [
-        {
-            "pair_id": row["pair_id"],
-            "last turn": row["prompt"][-1]["content"] if row["prompt"] else "",
-            "response 1": row["response_1"],
-            "response 2": row["response_2"],
-            "problem": row["problem"],
-        }
-        for row in rows.to_pylist()
+        {"pair": f"{number} {row['pair_id']}" if part == "last turn" else "", "": part, "text": text}
+        for number, row in enumerate(rows.to_pylist(), start=1)
+        for part, text in (
+            ("last turn", row["prompt"][-1]["content"] if row["prompt"] else ""),
+            ("response 1", row["response_1"]),
+            ("response 2", row["response_2"]),
+            *([("problem", row["problem"])] if row["problem"] else []),
+        )
     ]
