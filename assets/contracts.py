@@ -17,7 +17,7 @@ from assets.tables.sources import SOURCES
 SCHEMA_VERSION = 2
 
 VERDICTS = ("1", "2", "tie", "undecided")
-LABELLER_KINDS = ("source", "person", "adjudicator", "judge")
+LABELLER_KINDS = ("source", "person", "adjudicator", "crowd_model", "judge")
 LABEL_ORIGINS = ("human", "llm", "verifiable", "model_strength")
 SPLITS = ("train", "dev", "holdout")
 PROVENANCES = ("gold", "silver", "kept", "kept_by_judges", "flipped")

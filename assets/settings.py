@@ -134,16 +134,58 @@ class QualitySettings(Settings):
 
 
 class PeopleSettings(Settings):
-    """Who verifies: simulated people, votes recorded in the sources, or an inbox that real people fill.
+    """Who verifies: simulated people, votes recorded in the sources, or real people at the annotation page.
 
-    `persons` (simulated): name to accuracy. `votes_per_pair`: how many people see a pair.
+    `persons` and `adjudicators`: simulated ones, name to accuracy; real ones have accounts at the page.
     """
 
-    provider: Literal["simulated", "recorded", "inbox"]
+    provider: Literal["simulated", "recorded", "page"]
     persons: dict[str, Share] = {}
-    votes_per_pair: Positive = 3
+    adjudicators: dict[str, Share] = {}
     undecided_rate: Share = 0.0
+    # A share of the pairs is labelled by so many people each, the others by one; recorded votes: at most so many.
+    votes_per_pair: Positive = 3
+    overlap_rate: Share = 1.0
+    # Labels that a round may ask for, repeats and known answers not counted; pairs beyond it count as over_label_budget.
+    max_labels_per_round: Positive | None = None
+    # Share of a person's labels that come back to them, after so many further answers: self-agreement.
+    repeat_rate: Share = 0.0
+    repeat_after: Positive = 20
+    # Share of a person's tasks whose answer is known: from earlier unanimous gold, and from sources named here.
+    known_answer_rate: Share = 0.0
+    known_answer_sources: tuple[str, ...] = ()
+    # Which pairs go to an adjudicator, and what the people's labels come to without one.
+    adjudicate: Literal["no_majority", "not_unanimous", "never"] = "no_majority"
+    aggregate: Literal["majority", "crowd_model"] = "crowd_model"
+    min_confidence: Share = 0.6
     min_alpha: float = 0.4
+    @model_validator(mode="after")
+    def _names_fit_the_provider(self) -> PeopleSettings:
+        if self.provider == "simulated" and not self.persons:
+            raise ValueError("people.persons names nobody, and the provider is simulated")
+        if self.provider != "simulated" and (self.persons or self.adjudicators):
+            raise ValueError(f"people.persons and adjudicators are simulated ones, and the provider is {self.provider}")
+        return self
+
+
+class PageSettings(Settings):
+    """The annotation page, which real and simulated people work through."""
+
+    # Show the source's label and the judges' verdicts once the person has answered.
+    reveal: bool = False
+    # A task that was opened and not answered goes back to the others after so many hours.
+    lease_hours: Annotated[float, Field(gt=0)] = 2.0
+    # Where a selected phrase is looked up: name to address, with {phrase} in it.
+    searches: dict[str, str] = {
+        "DuckDuckGo": "https://duckduckgo.com/?q={phrase}",
+        "Wikipedia": "https://en.wikipedia.org/w/index.php?search={phrase}",
+    }
+
+    @model_validator(mode="after")
+    def _searches_take_a_phrase(self) -> PageSettings:
+        if wrong := [u for u in self.searches.values() if "{phrase}" not in u or not u.startswith("https://")]:
+            raise ValueError(f"page.searches: {wrong[0]!r} is not an https address with {{phrase}} in it")
+        return self
 
 
 class AttributeSettings(Settings):
@@ -295,6 +337,7 @@ class RunSettings(Settings):
     quality: QualitySettings = QualitySettings()
     splits: SplitSettings = SplitSettings()
     people: PeopleSettings
+    page: PageSettings = PageSettings()
     attributes: AttributeSettings = AttributeSettings()
     judges: tuple[JudgeSettings, ...]
     voting: VotingSettings = VotingSettings()

@@ -39,7 +39,10 @@ class Workspace:
         self.models = self.home / "models" / name
         self.reports = self.home / "reports"
         self.data_docs = self.home / "data_docs" / name
-        self.inbox = self.home / "inbox" / name
+        # A PostgreSQL URL holds a password, so it stands in the environment and never in a configuration.
+        self.annotation_url = os.environ.get("SYNPREF_ANNOTATION_DATABASE") or (
+            f"sqlite:///{self.home / 'annotation' / f'{name}.sqlite'}"
+        )
         self.mlflow_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
         self.mlflow_artifacts = self.home / "mlartifacts"
         self.catalogue_path = self.resolve(self.settings.catalogue)

@@ -129,6 +129,7 @@ def build_layer(
 _NAMES: dict[str, tuple[str, dict[str, str]]] = {
     "source_label_events": ("label_events", {"kind": "source"}),
     "person_label_events": ("label_events", {"kind": "person"}),
+    "crowd_label_events": ("label_events", {"kind": "crowd_model"}),
     "judge_label_events": ("label_events", {"kind": "judge"}),
     "stage_2_label_events": ("label_events", {"kind": "judge", "batch": "stage_2"}),
     "pair_scores_best": ("pair_scores", {"model": "best"}),
@@ -161,7 +162,7 @@ def lake_manifests(workspace: Workspace, *, as_of_round: str | None = None) -> d
     if as_of_round is not None:
         rounds = workspace.settings.round_names
         so_far = set(rounds[: rounds.index(as_of_round) + 1])
-        kept |= {"person_label_events": ("batch", so_far), "judge_label_events": ("batch", so_far)}
+        kept |= {f"{kind}_label_events": ("batch", so_far) for kind in ("person", "crowd", "judge")}
     for name, (level, names) in kept.items():
         found[name] = [m for m in found[name] if m.partition[level] in names]
     # Partitioned by source and benchmark: both count.

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from assets.contracts import LABELLER_KINDS
 from assets.errors import SynprefError
 from assets.lake import Lake
 
@@ -98,7 +99,7 @@ def _lines(story: _Story, pair_id: str, rows: list[dict]) -> Iterator[str]:
 
     yield "\nLabels, in the ledger's order"
     events = story.rows("label_events", pair_id, order="order by seq")
-    kinds = {"source": 0, "person": 1, "adjudicator": 2, "judge": 3}
+    kinds = {kind: place for place, kind in enumerate(LABELLER_KINDS)}
     for row in sorted(events, key=lambda e: (kinds[e["labeller_kind"]], e["batch"], e["seq"])):
         yield f"  {_event(row)}"
     if not events:

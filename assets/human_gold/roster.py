@@ -1,57 +1,48 @@
-"""The roster: which people a configuration names, and the tasks they can be given."""
+"""The roster: which pairs the configured people can answer for, and the tasks they are given."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-import pyarrow as pa
-
-from assets.errors import ConfigError
-from assets.human_gold.inbox import InboxPeople
-from assets.human_gold.people import People, RecordedPeople, SimulatedPeople
-from assets.human_gold.tasks import make_recorded_tasks, make_tasks
+from assets.chance import simulated_name
+from assets.human_gold.recorded_people import RecordedPeople
+from assets.human_gold.tasks import TaskBatch, make_recorded_tasks, make_tasks
 from assets.pool import known_truth
 from assets.workspace import Workspace
 
 
-def open_people(workspace: Workspace) -> People:
-    """The provider that the configuration names.
-
-    Raises:
-        ConfigError: simulated people without a known truth, or an inbox without persons.
-    """
-    people, lake = workspace.settings.people, workspace.lake
-    if people.provider == "recorded":
-        return RecordedPeople(lake.read("recorded_verdicts"))
-    if not people.persons:
-        raise ConfigError("people.persons names nobody.", where=str(workspace.config_path), todo="name the people")
-    if people.provider == "inbox":
-        pool = lake.read("candidate_pool", columns=["pair_id"])
-        return InboxPeople(workspace.inbox, list(people.persons), set(pool["pair_id"].to_pylist()))
-    truth = known_truth(lake)
-    if not truth:
-        raise ConfigError(
-            "Simulated people need a sample whose truth is known.",
-            where=str(workspace.config_path),
-            todo="use people.provider recorded or inbox for real data",
-        )
-    return SimulatedPeople(people.persons, truth, workspace.settings.seed, people.undecided_rate)
-
-
-def answerable_pairs(people: People) -> Collection[str] | None:
+def answerable_pairs(workspace: Workspace) -> Collection[str] | None:
     """Pairs the people can answer for; None means all."""
-    return people.pair_ids if isinstance(people, RecordedPeople) else None
+    lake, provider = workspace.lake, workspace.settings.people.provider
+    if provider == "recorded":
+        return RecordedPeople(lake.read("recorded_verdicts")).pair_ids
+    if provider == "simulated":
+        return {pair for pair, verdict in known_truth(lake).items() if verdict in ("1", "2", "tie")}
+    return None
 
 
 def tasks_for(
-    workspace: Workspace, people: People, pair_ids: Collection[str], round_name: str, reasons: Mapping[str, str]
-) -> pa.Table:
-    """One round's annotation tasks for the pairs, as many people a pair as the configuration says."""
+    workspace: Workspace, pair_ids: Sequence[str], round_name: str, reasons: Mapping[str, str]
+) -> TaskBatch:
+    """One round's annotation tasks for the pairs, the most urgent first."""
     settings = workspace.settings
-    votes = settings.people.votes_per_pair
-    if isinstance(people, RecordedPeople):
+    people = settings.people
+    if people.provider == "recorded":
         return make_recorded_tasks(
-            pair_ids, people.recorded, votes_per_pair=votes, round_name=round_name, reasons=reasons
+            pair_ids,
+            workspace.lake.read("recorded_verdicts"),
+            votes_per_pair=people.votes_per_pair,
+            round_name=round_name,
+            reasons=reasons,
         )
-    names = people.names if isinstance(people, SimulatedPeople) else sorted(settings.people.persons)
-    return make_tasks(pair_ids, names, votes_per_pair=votes, round_name=round_name, seed=settings.seed, reasons=reasons)
+    return make_tasks(
+        pair_ids,
+        # Real people come and go: whoever is there takes the next task.
+        [simulated_name(name) for name in people.persons] if people.provider == "simulated" else None,
+        votes_per_pair=people.votes_per_pair,
+        overlap_rate=people.overlap_rate,
+        max_labels=people.max_labels_per_round,
+        round_name=round_name,
+        seed=settings.seed,
+        reasons=reasons,
+    )

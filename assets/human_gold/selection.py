@@ -6,7 +6,7 @@ Nothing here reads a label of a person: what is selected depends on the pool, at
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -119,12 +119,9 @@ def select_for_people(
     seed: int,
     people_can_answer: Collection[str] | None = None,
 ) -> Selection:
-    """Choose which retrieved pairs go to people: where judges and reward model disagree most.
+    """Choose which retrieved pairs go to people, by `in_order_of_priority`.
 
-    Order: pairs on whose side the two differ, pairs the judges could not decide, pairs that could not be
-    compared, the rest; within each, objective pairs of low controversy first; then by the size of the
-    disagreement |p_judges - p_model|, or the model's doubt where there is nothing to compare; then by hash. A tie
-    of the judges reads as 0.5.
+    The disagreement is |p_judges - p_model|; a tie of the judges reads as 0.5.
 
     Args:
         retrieved: columns pair_id, judge_verdict and judge_confidence (null: no panel verdict), probability_1
@@ -138,26 +135,46 @@ def select_for_people(
         nobody_can_answer, over_budget.
     """
     rows = _rows(retrieved, _LATER_COLUMNS)
-    ranked = []
+    compared = []
     for row in rows:
         if not _in(row["pair_id"], people_can_answer):
             continue
         reason, disagreement = compare_with_model(row["judge_verdict"], row["judge_confidence"], row["probability_1"])
-        key = (
-            _REASON_ORDER.index(reason),
-            not _is_easy(row),
-            # Without judges to compare with, the model's own doubt decides.
-            -(_doubt(row["probability_1"]) if disagreement is None else disagreement),
-            rank_key(seed, "people", row["pair_id"]),
-        )
-        ranked.append((key, {"pair_id": row["pair_id"], "reason": reason, "disagreement": disagreement}))
-    ranked.sort(key=lambda item: item[0])
-    taken = sorted((row for _, row in ranked[:budget]), key=lambda row: row["pair_id"])
+        compared.append(row | {"reason": reason, "disagreement": disagreement})
+    ranked = in_order_of_priority(compared, seed)
+    taken = [{name: row[name] for name in PEOPLE_SCHEMA.names} for row in ranked[:budget]]
+    taken.sort(key=lambda row: row["pair_id"])
     dropped = {"nobody_can_answer": len(rows) - len(ranked), "over_budget": len(ranked) - len(taken)}
     return Selection(
         pa.Table.from_pylist(taken, schema=PEOPLE_SCHEMA),
         StageCounts(len(rows), len(taken), {reason: n for reason, n in dropped.items() if n}),
     )
+
+
+def in_order_of_priority(rows: Iterable[Mapping], seed: int) -> list[Mapping]:
+    """Pairs in the order in which people are to see them.
+
+    Objective pairs of low controversy first (paper, human verification); then pairs on whose side judges and reward
+    model differ, pairs the judges could not decide, pairs that could not be compared, the rest; within each by the
+    size of the disagreement, or the model's doubt where there is nothing to compare; then by hash.
+
+    Args:
+        rows: with pair_id, objectivity, controversiality and reason; disagreement and probability_1 where known. A
+            reason that compares nothing, such as the seed's, reads as not compared.
+    """
+
+    def key(row: Mapping) -> tuple:
+        reason = row["reason"] if row["reason"] in _REASON_ORDER else "not_compared"
+        disagreement = row.get("disagreement")
+        return (
+            not _is_easy(row),
+            _REASON_ORDER.index(reason),
+            # Without judges to compare with, the model's own doubt decides.
+            -(_doubt(row.get("probability_1")) if disagreement is None else disagreement),
+            rank_key(seed, "people", row["pair_id"]),
+        )
+
+    return sorted(rows, key=key)
 
 
 def compare_with_model(

@@ -85,9 +85,12 @@ LABELS = (
         (
             ("task_id", STRING),
             ("pair_id", STRING),
+            # Null: whoever comes next at the annotation page.
             ("person", STRING),
-            # Which response the person sees on the left, in canonical terms: 1 or 2.
+            # Which response the person sees on the left, in canonical terms: 1 or 2; null while nobody is named.
             ("left_response", INT8),
+            # Low numbers are asked first; tasks of one pair share theirs.
+            ("priority", INT32),
             ("reason", STRING),
             ("due", STRING),
         ),
@@ -125,6 +128,8 @@ LABELS = (
             ("split", STRING),
             ("verdict", STRING),
             ("confidence", FLOAT64),
+            # adjudicator, crowd_model or majority
+            ("decided_by", STRING),
             ("num_votes", INT64),
             ("agreement", FLOAT64),
         ),

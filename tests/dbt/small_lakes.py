@@ -11,6 +11,7 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
 INPUTS = {
     "source_label_events": ("label_events", {"kind": "source"}),
     "person_label_events": ("label_events", {"kind": "person"}),
+    "crowd_label_events": ("label_events", {"kind": "crowd_model"}),
     "judge_label_events": ("label_events", {"kind": "judge"}),
     "stage_2_label_events": ("label_events", {"kind": "judge", "batch": "stage_2"}),
     "pair_scores_best": ("pair_scores", {"model": "best"}),

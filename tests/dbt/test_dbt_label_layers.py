@@ -22,7 +22,7 @@ PEOPLE = {
     "mind_changed": ([("ann", 0, "1"), ("ann", 10, "2")], ("2", 1.0, 1, None)),
     "too_late": ([("ann", 0, "1"), ("ann", 2, "2")], ("1", 1.0, 1, None)),
     "later_alone": ([("ann", 2, "1")], None),
-    "adjudicated": ([("ann", 0, "1"), ("bob", 0, "2"), ("ADJ", 1, "2")], ("2", 2 / 3, 3, 1 / 3)),
+    "adjudicated": ([("ann", 0, "1"), ("bob", 0, "2"), ("ADJ", 1, "2")], ("2", 2 / 3, 3, 0.0)),
     "split": ([("ann", 0, "1"), ("bob", 0, "2")], "people_disagree"),
     "no_majority": ([("ann", 0, "1"), ("bob", 0, "1"), ("cem", 0, "2"), ("dee", 0, "tie")], "people_disagree"),
     "undecided": ([("ann", 0, "undecided"), ("bob", 0, "undecided"), ("cem", 0, "1")], "people_undecided"),

@@ -161,19 +161,21 @@ def later(pair, verdict, confidence, probability, objectivity="objective", contr
 IN_ORDER = [
     (later("d-large", "1", 0.95, 0.05), "judges_and_model_disagree", 0.9),
     (later("d-small", "2", 0.7, 0.6), "judges_and_model_disagree", 0.3),
-    (later("d-touchy", "1", 0.95, 0.01, "subjective"), "judges_and_model_disagree", 0.94),
     (later("u-large", "undecided", 0.55, 0.1), "judges_undecided", 0.4),
     (later("u-small", "tie", 0.8, 0.45), "judges_undecided", 0.05),
     (later("n-unsure", None, None, 0.52), "not_compared", None),
     (later("n-sure", None, None, 0.99), "not_compared", None),
-    (later("n-hard", None, None, 0.5, "objective", "high"), "not_compared", None),
     (later("a-far", "1", 0.95, 0.6), "judges_and_model_agree", 0.35),
     (later("a-near", "1", 0.95, 0.94), "judges_and_model_agree", 0.01),
+    (later("d-touchy", "1", 0.95, 0.01, "subjective"), "judges_and_model_disagree", 0.94),
+    (later("n-hard", None, None, 0.5, "objective", "high"), "not_compared", None),
 ]
 
 
+
+
 @pytest.mark.parametrize("budget", range(len(IN_ORDER) + 1))
-def test_people_are_asked_where_judges_and_model_disagree_most(budget):
+def test_easy_pairs_come_first_and_among_them_those_on_which_judges_and_model_disagree_most(budget):
     rows = [row for row, _, _ in IN_ORDER]
     got = select_for_people(table(rows[::-1], LATER), budget=budget, seed=1)
     expected = {row["pair_id"]: (reason, amount) for row, reason, amount in IN_ORDER[:budget]}

@@ -19,6 +19,8 @@ final as (
         event_id
     from in_force
     where labeller_kind in ('person', 'adjudicator')
+        -- Repeats and known answers measure the person; they are no votes.
+        and coalesce(purpose, 'label') = 'label'
     qualify row_number() over (
         partition by pair_id, labeller_kind, labeller
         order by round_number desc, seq desc, event_id

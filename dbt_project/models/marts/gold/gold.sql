@@ -16,6 +16,7 @@ final as (
         split,
         verdict,
         confidence,
+        decided_by,
         num_votes,
         agreement
     from candidates

@@ -1,0 +1,130 @@
+"""Delivering: finished answers and decisions go from the annotation desk to the ledger, each once.
+
+The ledger knows an answer by its task and revision, so that a delivery repeated after a crash of either side adds
+nothing. What was delivered last stands in the manifest of the round's events; a desk that was made anew is delivered
+from its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlalchemy import Engine
+
+from assets.accounting import StageCounts
+from assets.contracts import from_rows
+from assets.human_gold.desk.batches import batch_info, batch_progress
+from assets.human_gold.desk.delivery import answers_since, decisions_since
+from assets.identity import event_id
+from assets.label_events import label_event
+from assets.lake import Lake
+from assets.partition_writer import Manifest
+
+VERSIONS = {False: "page-1", True: "simulated-1"}
+"""Version of the annotation protocol, by whether the person is simulated."""
+
+_EVIDENCE = (
+    *("task_id", "left_response", "shown_verdict", "reasons", "comment", "guideline_version", "active_seconds"),
+    "revision",
+)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a delivery did.
+
+    Attributes:
+        manifest: of the round's events.
+        num_new: events that were not in the ledger before.
+    """
+
+    manifest: Manifest
+    num_new: int
+
+
+def deliver(lake: Lake, engine: Engine, round_name: str, *, inputs: str = "") -> Delivery:
+    """Append what people finished since the last delivery to the round's events.
+
+    Args:
+        inputs: fingerprint for the manifest; by default that of the version before.
+    """
+    partition = {"kind": "person", "batch": round_name}
+    before = lake.manifest("label_events", partition)
+    told = before.info if before is not None else {}
+    desk_key = (batch_info(engine, round_name) or {}).get("batch_key", "")
+    same_desk = told.get("batch_key") == desk_key
+    last_answer, last_decision = (told["last_answer"], told["last_decision"]) if same_desk else (0, 0)
+    answers = answers_since(engine, round_name, last_answer)
+    decisions = decisions_since(engine, round_name, last_decision)
+    events = [answer_event(row, round_name) for row in answers] + [decision_event(row, round_name) for row in decisions]
+    info = {
+        "batch_key": desk_key,
+        "last_answer": max((row["answer_id"] for row in answers), default=last_answer),
+        "last_decision": max((row["decision_id"] for row in decisions), default=last_decision),
+        "counts": counts_of(engine, round_name).as_dict(),
+    }
+    wanted_inputs = inputs or (before.inputs if before is not None else "")
+    if before is not None and not events and before.info == info and before.inputs == wanted_inputs:
+        return Delivery(before, 0)
+    table = from_rows(events, "label_events")
+    manifest = lake.append_events("label_events", table, partition, inputs=wanted_inputs, info=info)
+    return Delivery(manifest, manifest.num_rows - (before.num_rows if before is not None else 0))
+
+
+def answer_event(row: Mapping, round_name: str) -> dict:
+    """The label event of one answer of the desk (a row of `answers_since`)."""
+    return _event(row, round_name, "person", row["task_id"], {"known_verdict": row["known_verdict"]})
+
+
+def decision_event(row: Mapping, round_name: str) -> dict:
+    """The label event of an adjudicator's decision (a row of `decisions_since`)."""
+    extra = {"adjudicated": True, "num_arguments": row["num_arguments"]}
+    return _event(row, round_name, "adjudicator", f"case {row['case_id']}", extra)
+
+
+def counts_of(engine: Engine, round_name: str) -> StageCounts:
+    """Label tasks of a round: asked, answered, and why the others have no answer."""
+    for batch in batch_progress(engine):
+        if batch["round_name"] == round_name:
+            dropped = {"not_answered": batch["open"] + batch["claimed"], "withdrawn": batch["withdrawn"]}
+            return StageCounts(batch["tasks"], batch["answered"], {why: n for why, n in dropped.items() if n})
+    return StageCounts(0, 0)
+
+
+def _event(row: Mapping, round_name: str, kind: str, delivery: str, extra: Mapping) -> dict:
+    version = VERSIONS[row["simulated"]]
+
+    def delivered_as(revision: int) -> str:
+        return delivery if revision == 0 else f"{delivery} revision {revision}"
+
+    supersedes = None
+    if row["revision"]:
+        before = delivered_as(row["revision"] - 1)
+        supersedes = event_id(row["pair_id"], row["handle"], version, round_name, before)
+    edited = {
+        name: {"from": row["attributes"].get(name), "to": value} for name, value in row["edited_attributes"].items()
+    }
+    evidence = {name: row.get(name) for name in _EVIDENCE} | {"edited_attributes": edited} | dict(extra)
+    return label_event(
+        pair_id=row["pair_id"],
+        kind=kind,
+        labeller=row["handle"],
+        version=version,
+        verdict=row["verdict"],
+        strength=row["strength"],
+        purpose=row.get("purpose", "label"),
+        round_name=round_name,
+        delivery=delivered_as(row["revision"]),
+        created_at=row["answered_at"],
+        simulated=row["simulated"],
+        supersedes=supersedes,
+        evidence={name: value for name, value in evidence.items() if value not in (None, [], {}, "")},
+    )
+
+
+def delivered_events(lake: Lake, rounds: list[str]) -> pa.Table:
+    """Events of people and adjudicators of the named rounds."""
+    tables = [lake.read("label_events", kind="person", batch=name) for name in rounds]
+    return pa.concat_tables(tables) if tables else from_rows([], "label_events")
