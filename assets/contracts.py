@@ -14,10 +14,11 @@ from assets.tables.labels import LABELS
 from assets.tables.models import MODELS
 from assets.tables.sources import SOURCES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 VERDICTS = ("1", "2", "tie", "undecided")
 LABELLER_KINDS = ("source", "person", "adjudicator", "crowd_model", "judge")
+LABEL_PURPOSES = ("label", "repeat", "known_answer")
 LABEL_ORIGINS = ("human", "llm", "verifiable", "model_strength")
 SPLITS = ("train", "dev", "holdout")
 PROVENANCES = ("gold", "silver", "kept", "kept_by_judges", "flipped")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from assets.contracts import LABELLER_KINDS, VERDICTS
+from assets.contracts import LABEL_PURPOSES, LABELLER_KINDS, VERDICTS
 from assets.errors import ContractError
 from assets.identity import event_id
 
@@ -29,6 +29,7 @@ def label_event(
     strength: str | None = None,
     confidence: float | None = None,
     source_row: int | None = None,
+    purpose: str | None = None,
     supersedes: str | None = None,
     evidence: Mapping | None = None,
 ) -> dict:
@@ -38,16 +39,20 @@ def label_event(
         verdict: "1", "2", "tie" or "undecided", in the pair's canonical order.
         confidence: agreement behind the verdict, 0 to 1, where it is known.
         source_row: of a source's label, the row it stands on; the row may hold several pairs.
+        purpose: of a person's answer, what it was asked for; None means a label. Only labels are votes: a blind
+            repeat tells how far a person agrees with themselves, a known-answer item how often they are right.
         delivery: what makes a repeated delivery recognisable (see `identity.event_id`).
         created_at: with time zone; volatile, never used for ordering.
 
     Raises:
-        ContractError: the verdict or the kind is not one the ledger knows.
+        ContractError: the verdict, the kind or the purpose is not one the ledger knows.
     """
     if verdict not in VERDICTS:
         raise ContractError(f"{verdict!r} is not a verdict.", where=f"pair {pair_id}", todo=f"use one of {VERDICTS}")
     if kind not in LABELLER_KINDS:
         raise ContractError(f"{kind!r} is not a kind of labeller.", todo=f"use one of {LABELLER_KINDS}")
+    if purpose is not None and purpose not in LABEL_PURPOSES:
+        raise ContractError(f"{purpose!r} is not a purpose of a label.", todo=f"use one of {LABEL_PURPOSES}")
     return {
         "event_id": event_id(pair_id, labeller, version, round_name, delivery),
         "pair_id": pair_id,
@@ -55,6 +60,7 @@ def label_event(
         "labeller": labeller,
         "labeller_version": version,
         "source_row": source_row,
+        "purpose": purpose,
         "simulated": simulated,
         "verdict": verdict,
         "strength": strength,

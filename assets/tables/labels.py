@@ -15,6 +15,8 @@ LABELS = (
             ("labeller_version", STRING),
             # Row of the source that a source's label stands on; null for everyone else's events.
             ("source_row", INT64),
+            # What a person was asked for: label (null means the same), repeat, known_answer. Only a label is a vote.
+            ("purpose", STRING),
             ("simulated", BOOL),
             ("verdict", STRING),
             ("strength", STRING),
