@@ -44,3 +44,9 @@ def known_truth(lake: Lake) -> dict[str, str]:
     """
     rows = lake.read("sample_truth", columns=["pair_id", "verdict"])
     return {p: v for p, v in zip(rows["pair_id"].to_pylist(), rows["verdict"].to_pylist(), strict=True) if v}
+
+
+def clusters_of(lake: Lake) -> dict[str, str]:
+    """Prompt cluster of every candidate pair."""
+    pool = lake.read("candidate_pool", columns=["pair_id", "prompt_cluster_id"])
+    return dict(zip(pool["pair_id"].to_pylist(), pool["prompt_cluster_id"].to_pylist(), strict=True))

@@ -37,6 +37,17 @@ _ROWS_AT_A_TIME = 65_536
 Variables = Callable[[Workspace, str | None], dict[str, Any]]
 
 
+def people_variables(workspace: Workspace, key: str | None) -> dict[str, Any]:
+    """dbt variables of layers that read what people decided, as of a round."""
+    settings = workspace.settings
+    return {
+        "round": key,
+        "rounds": list(settings.round_names),
+        "people_aggregate": settings.people.aggregate,
+        "people_min_confidence": settings.people.min_confidence,
+    }
+
+
 @dataclass(frozen=True)
 class Publication:
     """One partition that a layer publishes.

@@ -41,6 +41,7 @@ ROUND = (
     "retrieved_pairs",
     "annotation_tasks",
     "human_labels",
+    "crowd_labels",
     "gold",
     "gold_accounting",
     "judge_qualification",

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
 from sqlalchemy import Engine
 
 from assets.accounting import StageCounts
@@ -122,9 +121,3 @@ def _event(row: Mapping, round_name: str, kind: str, delivery: str, extra: Mappi
         supersedes=supersedes,
         evidence={name: value for name, value in evidence.items() if value not in (None, [], {}, "")},
     )
-
-
-def delivered_events(lake: Lake, rounds: list[str]) -> pa.Table:
-    """Events of people and adjudicators of the named rounds."""
-    tables = [lake.read("label_events", kind="person", batch=name) for name in rounds]
-    return pa.concat_tables(tables) if tables else from_rows([], "label_events")

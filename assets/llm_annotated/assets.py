@@ -16,7 +16,7 @@ from assets.llm_annotated.qualification import qualify
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
-from orchestration.dbt_assets import Publication, build_layer
+from orchestration.dbt_assets import Publication, build_layer, people_variables
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
 
@@ -121,9 +121,9 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         "silver_layer",
         select="tag:silver",
         partitions_def=partitions.rounds,
-        inputs=("candidate_pool", "prompt_splits", "judge_label_events", "person_label_events"),
+        inputs=("candidate_pool", "prompt_splits", "judge_label_events", "person_label_events", "crowd_label_events"),
         sections=("rounds",),
-        variables=lambda workspace, key: {"round": key, "rounds": list(workspace.settings.round_names)},
+        variables=people_variables,
         publications=lambda key, _: [Publication("silver", {"as_of_round": str(key)})],
     )
 

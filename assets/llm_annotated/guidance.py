@@ -12,7 +12,7 @@ from assets.llm_annotated.examples import retrieve_examples
 from assets.llm_annotated.judges import Judge, make_judges
 from assets.llm_annotated.qualification import JudgeQualification, Qualification
 from assets.pair_vectors import vectors_of
-from assets.pool import known_truth
+from assets.pool import clusters_of, known_truth
 from assets.workspace import Workspace
 
 
@@ -55,9 +55,3 @@ def guide(workspace: Workspace, pair_ids: Sequence[str], as_of_round: str) -> di
         vectors_of(workspace, gold["pair_id"].to_pylist()),
         num_examples=workspace.settings.voting.num_examples,
     )
-
-
-def clusters_of(lake: Lake) -> dict[str, str]:
-    """Prompt cluster of every candidate pair."""
-    pool = lake.read("candidate_pool", columns=["pair_id", "prompt_cluster_id"])
-    return dict(zip(pool["pair_id"].to_pylist(), pool["prompt_cluster_id"].to_pylist(), strict=True))

@@ -11,9 +11,8 @@ from assets.accounting import StageCounts
 from assets.contracts import DECISIONS
 from assets.human_gold.agreement import measure_agreement
 from assets.lake import Lake
-from assets.llm_annotated.guidance import clusters_of
 from assets.partition_writer import Manifest
-from assets.pool import known_truth
+from assets.pool import clusters_of, known_truth
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.workspace import Workspace
 from evaluation.intervals import estimate_accuracy
