@@ -159,6 +159,7 @@ class PeopleSettings(Settings):
     aggregate: Literal["majority", "crowd_model"] = "crowd_model"
     min_confidence: Share = 0.6
     min_alpha: float = 0.4
+
     @model_validator(mode="after")
     def _names_fit_the_provider(self) -> PeopleSettings:
         if self.provider == "simulated" and not self.persons:

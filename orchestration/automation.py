@@ -8,8 +8,9 @@ import dagster as dg
 
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.workspace import Workspace
+from orchestration.labels_sensor import build_labels_sensor
 from orchestration.partitions import Partitions
-from orchestration.pipeline import NEAR_DUPLICATES, ROUND, TEXTS
+from orchestration.pipeline import GOLD, NEAR_DUPLICATES, ROUND, TEXTS
 
 
 @dataclass(frozen=True)
@@ -69,4 +70,13 @@ def build_automation(workspace: Workspace, partitions: Partitions) -> Automation
         for source in context.instance.get_dynamic_partitions("sources"):
             yield dg.RunRequest(run_key=f"{day}-{source}", partition_key=source)
 
-    return Automation(jobs=[ingest, refresh, open_round], schedules=[nightly_sources], sensors=[source_catalogue])
+    refresh_gold = dg.define_asset_job(
+        "refresh_gold",
+        selection=list(GOLD),
+        partitions_def=partitions.rounds,
+        description="Labels of people as they are now, what they come to, and gold.",
+    )
+    sensors = [source_catalogue]
+    if workspace.settings.people.provider == "page":
+        sensors.append(build_labels_sensor(workspace, refresh_gold))
+    return Automation(jobs=[ingest, refresh, open_round, refresh_gold], schedules=[nightly_sources], sensors=sensors)

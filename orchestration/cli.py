@@ -15,6 +15,7 @@ import typer
 from assets.errors import SynprefError
 from assets.settings import REPOSITORY
 from assets.workspace import Workspace
+from orchestration.annotate_commands import annotate_app
 
 SAMPLE_CONFIG = REPOSITORY / "configs" / "sample.yaml"
 
@@ -28,6 +29,7 @@ sources_app = typer.Typer(no_args_is_help=True, help="The source catalogue: whic
 mixture_app = typer.Typer(no_args_is_help=True, help="Mixtures: what reward models are trained on.")
 app.add_typer(sources_app, name="sources")
 app.add_typer(mixture_app, name="mixture")
+app.add_typer(annotate_app, name="annotate")
 
 ConfigOption = Annotated[
     Path,

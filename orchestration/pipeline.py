@@ -37,13 +37,11 @@ class Step:
 TEXTS = ("quality_signals", "contamination_hits", "text_sketches")
 NEAR_DUPLICATES = ("pair_clusters", "prompt_clusters")
 POOL = ("int_suspect_pairs", "int_suspect_rows", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
+GOLD = ("human_labels", "crowd_labels", "gold", "gold_accounting")
 ROUND = (
     "retrieved_pairs",
     "annotation_tasks",
-    "human_labels",
-    "crowd_labels",
-    "gold",
-    "gold_accounting",
+    *GOLD,
     "judge_qualification",
     "llm_annotated_pairs",
     "silver",

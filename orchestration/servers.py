@@ -22,7 +22,7 @@ def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
         ConfigError: a port is taken.
     """
     for wanted, option in ((port, "--port"), (mlflow_port, "--mlflow-port")):
-        _require_free(wanted, option)
+        require_free(wanted, option)
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     commands = (
         [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-m", "orchestration.definitions"],
@@ -50,11 +50,12 @@ def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
             _end(process)
 
 
-def _require_free(port: int, option: str) -> None:
+def require_free(port: int, option: str, host: str = "127.0.0.1") -> None:
+    """Raise a clear error when a port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
             raise ConfigError(
                 f"Port {port} is taken: {error.strerror}.", todo=f"end what uses it, or choose another with {option}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,9 +10,8 @@ import duckdb
 
 from assets.contracts import LABELLER_KINDS
 from assets.errors import SynprefError
+from assets.filtered_mixture.why_labels import in_brackets, one_line, told_event
 from assets.lake import Lake
-
-_TEXT_SHOWN = 400
 
 
 def explain_pair(lake: Lake, pair_id: str) -> str:
@@ -75,9 +73,9 @@ def _lines(story: _Story, pair_id: str, rows: list[dict]) -> Iterator[str]:
     yield f"prompt {first['prompt_id']}, split: {story.split_of(first['prompt_id'])}"
     yield ""
     for turn in first["prompt"]:
-        yield f"  {turn['role']}: {_short(turn['content'])}"
-    yield f"  response 1: {_short(first['response_1'])}"
-    yield f"  response 2: {_short(first['response_2'])}"
+        yield f"  {turn['role']}: {one_line(turn['content'])}"
+    yield f"  response 1: {one_line(first['response_1'])}"
+    yield f"  response 2: {one_line(first['response_2'])}"
 
     yield "\nWhere it came from"
     for row in rows:
@@ -86,7 +84,7 @@ def _lines(story: _Story, pair_id: str, rows: list[dict]) -> Iterator[str]:
     yield "\nChecks"
     excluded = story.rows("exclusions", pair_id)
     for row in excluded:
-        yield f"  {row['source']} row {row['source_row']} dropped: {row['reason']}{_brackets(row['detail'])}"
+        yield f"  {row['source']} row {row['source_row']} dropped: {row['reason']}{in_brackets(row['detail'])}"
     for row in story.rows("conflicts", pair_id):
         yield f"  sources contradict each other: {row['num_labels_1']} for response 1, {row['num_labels_2']} for 2"
     pool = story.rows("candidate_pool", pair_id)
@@ -101,7 +99,7 @@ def _lines(story: _Story, pair_id: str, rows: list[dict]) -> Iterator[str]:
     events = story.rows("label_events", pair_id, order="order by seq")
     kinds = {kind: place for place, kind in enumerate(LABELLER_KINDS)}
     for row in sorted(events, key=lambda e: (kinds[e["labeller_kind"]], e["batch"], e["seq"])):
-        yield f"  {_event(row)}"
+        yield f"  {told_event(row)}"
     if not events:
         yield "  none"
 
@@ -147,31 +145,3 @@ def _lines(story: _Story, pair_id: str, rows: list[dict]) -> Iterator[str]:
         yield f"  {row['mixture']} ({row['mixture_id'][:12]}): response {row['chosen']} chosen, as {row['provenance']}"
     if not mixtures:
         yield "  in none"
-
-
-def _event(row: dict) -> str:
-    simulated = " (simulated)" if row["simulated"] and "simulated" not in row["labeller"] else ""
-    confidence = f", confidence {row['confidence']:.2f}" if row["confidence"] is not None else ""
-    text = f"{row['labeller_kind']} {row['labeller']}{simulated}, {row['batch']}: {row['verdict']}{confidence}"
-    evidence = json.loads(row["evidence"] or "{}")
-    parts = [f"row {row['source_row']}"] * (row["source_row"] is not None)
-    parts += [f"{name} {_evidence(value)}" for name, value in evidence.items() if value]
-    return text + _brackets(_short("; ".join(parts), 220))
-
-
-def _evidence(value: Any) -> str:
-    """A piece of evidence; of a long list, how long it is: the ledger holds the whole."""
-    if isinstance(value, list) and len(value) > 3:
-        return f"({len(value)})"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _brackets(text: str | None) -> str:
-    return f" [{text}]" if text else ""
-
-
-def _short(text: str, limit: int = _TEXT_SHOWN) -> str:
-    """One line, cut with its full length said; control characters shown, not obeyed by the terminal."""
-    line = " ".join(text.split())
-    line = "".join(ch if ch.isprintable() else f"\\x{ord(ch):02x}" for ch in line)
-    return line if len(line) <= limit else f"{line[:limit]}... ({len(text)} characters)"

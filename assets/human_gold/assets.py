@@ -15,7 +15,7 @@ from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
 from orchestration.dbt_assets import Publication, build_layer, people_variables
-from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
+from orchestration.glue import failure, now, published
 from orchestration.partitions import Partitions
 
 
@@ -49,14 +49,18 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             sent = send_to_desk(workspace, round_name)
         except SynprefError as error:
             raise failure(error) from error
-        return published(manifest, unchanged=unchanged and sent is None, people=settings.people.provider, **(sent or {}))
+        return published(
+            manifest, unchanged=unchanged and sent is None, people=settings.people.provider, **(sent or {})
+        )
 
     @dg.asset(
         partitions_def=partitions.rounds,
         deps=["annotation_tasks"],
         group_name="stage_1_loop",
         check_specs=[
-            dg.AssetCheckSpec("annotators_agree", asset="human_labels", description="Krippendorff's alpha reaches the bar")
+            dg.AssetCheckSpec(
+                "annotators_agree", asset="human_labels", description="Krippendorff's alpha reaches the bar"
+            )
         ],
     )
     def human_labels(
@@ -81,9 +85,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         """What the crowd model makes of the people's votes so far: a verdict and how far it can be believed."""
         lake, round_name = workspace.lake, context.partition_key
         try:
-            lake.require(
-                "label_events", kind="person", batch=round_name, todo=f"materialise human_labels {round_name}"
-            )
+            lake.require("label_events", kind="person", batch=round_name, todo=f"materialise human_labels {round_name}")
             found = estimate_labels(workspace, round_name, now())
         except SynprefError as error:
             raise failure(error) from error

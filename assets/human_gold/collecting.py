@@ -41,9 +41,7 @@ def people_of_round(workspace: Workspace, round_name: str) -> list[dict[str, Any
     offered = [row | {"reason": retrieved[row["pair_id"]]} for row in pool if row["pair_id"] in retrieved]
     if round_name != settings.round_names[0]:
         # Judges answer after people in a round, so there is nothing of theirs to compare the model with yet.
-        chosen = select_for_people(
-            offered, budget=settings.rounds.people_per_round, seed=settings.seed
-        )
+        chosen = select_for_people(offered, budget=settings.rounds.people_per_round, seed=settings.seed)
         return chosen
     return [row for row in in_order_of_priority(offered, settings.seed) if row["reason"] == "seed_people"]
 
@@ -61,9 +59,7 @@ def send_to_desk(workspace: Workspace, round_name: str) -> dict[str, int] | None
     return None if sent is None else {"tasks_sent": sent.num_tasks_new, "tasks_withdrawn": sent.num_withdrawn}
 
 
-def collect_labels(
-    workspace: Workspace, round_name: str, inputs: str, created_at: datetime
-) -> tuple[Manifest, bool]:
+def collect_labels(workspace: Workspace, round_name: str, inputs: str, created_at: datetime) -> tuple[Manifest, bool]:
     """Bring what people said of the round's tasks to the ledger.
 
     Args:

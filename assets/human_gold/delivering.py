@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from assets.accounting import StageCounts
 from assets.contracts import from_rows
 from assets.human_gold.desk.batches import batch_info, batch_progress
-from assets.human_gold.desk.delivery import answers_since, decisions_since
+from assets.human_gold.desk.delivery import answers_since, decisions_since, last_ids
 from assets.identity import event_id
 from assets.label_events import label_event
 from assets.lake import Lake
@@ -70,6 +70,17 @@ def deliver(lake: Lake, engine: Engine, round_name: str, *, inputs: str = "") ->
     table = from_rows(events, "label_events")
     manifest = lake.append_events("label_events", table, partition, inputs=wanted_inputs, info=info)
     return Delivery(manifest, manifest.num_rows - (before.num_rows if before is not None else 0))
+
+
+def has_news(lake: Lake, engine: Engine, round_name: str) -> bool:
+    """Whether people finished anything of a round that was not delivered yet; a look-up, cheap enough for every look."""
+    ids = last_ids(engine).get(round_name)
+    if ids is None or ids == (0, 0):
+        return False
+    manifest = lake.manifest("label_events", {"kind": "person", "batch": round_name})
+    told = manifest.info if manifest is not None else {}
+    desk_key = (batch_info(engine, round_name) or {}).get("batch_key", "")
+    return (told.get("batch_key"), told.get("last_answer"), told.get("last_decision")) != (desk_key, *ids)
 
 
 def answer_event(row: Mapping, round_name: str) -> dict:

@@ -21,9 +21,7 @@ def answerable_pairs(workspace: Workspace) -> Collection[str] | None:
     return None
 
 
-def tasks_for(
-    workspace: Workspace, pair_ids: Sequence[str], round_name: str, reasons: Mapping[str, str]
-) -> TaskBatch:
+def tasks_for(workspace: Workspace, pair_ids: Sequence[str], round_name: str, reasons: Mapping[str, str]) -> TaskBatch:
     """One round's annotation tasks for the pairs, the most urgent first."""
     settings = workspace.settings
     people = settings.people

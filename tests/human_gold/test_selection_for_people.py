@@ -172,8 +172,6 @@ IN_ORDER = [
 ]
 
 
-
-
 @pytest.mark.parametrize("budget", range(len(IN_ORDER) + 1))
 def test_easy_pairs_come_first_and_among_them_those_on_which_judges_and_model_disagree_most(budget):
     rows = [row for row, _, _ in IN_ORDER]
