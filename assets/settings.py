@@ -146,7 +146,7 @@ class PeopleSettings(Settings):
     # A share of the pairs is labelled by so many people each, the others by one; recorded votes: at most so many.
     votes_per_pair: Positive = 3
     overlap_rate: Share = 1.0
-    # Labels that a round may ask for, repeats and known answers not counted; pairs beyond it count as over_label_budget.
+    # Labels that a round may ask for, repeats and known answers not counted; the rest counts as over_label_budget.
     max_labels_per_round: Positive | None = None
     # Share of a person's labels that come back to them, after so many further answers: self-agreement.
     repeat_rate: Share = 0.0

@@ -8,7 +8,7 @@ import dagster as dg
 from assets.errors import SynprefError
 from assets.human_gold.collecting import collect_labels, people_of_round, send_to_desk
 from assets.human_gold.crowd_labels import estimate_labels
-from assets.human_gold.quality import quality_of_people
+from assets.human_gold.quality import PEOPLE_CHECKS, quality_of_people
 from assets.human_gold.roster import tasks_for
 from assets.raw_pairs.overlap.freshness import compared
 from assets.settings import RunSettings
@@ -49,24 +49,22 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             sent = send_to_desk(workspace, round_name)
         except SynprefError as error:
             raise failure(error) from error
-        return published(
-            manifest, unchanged=unchanged and sent is None, people=settings.people.provider, **(sent or {})
-        )
+        facts = {"people": settings.people.provider, **(sent or {})}
+        return published(manifest, unchanged=unchanged and sent is None, **facts)
 
     @dg.asset(
         partitions_def=partitions.rounds,
         deps=["annotation_tasks"],
         group_name="stage_1_loop",
         check_specs=[
-            dg.AssetCheckSpec(
-                "annotators_agree", asset="human_labels", description="Krippendorff's alpha reaches the bar"
-            )
+            dg.AssetCheckSpec(name, asset="human_labels", description=description)
+            for name, description in PEOPLE_CHECKS.items()
         ],
     )
     def human_labels(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.MaterializeResult]:
-        """Verdicts of people and adjudicators for the round's tasks, as label events; collecting again adds what is new."""
+        """Verdicts of people and adjudicators for the round's tasks, as label events; more are added, none twice."""
         lake, round_name = workspace.lake, context.partition_key
         try:
             tasks = lake.require(

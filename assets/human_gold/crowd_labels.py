@@ -1,7 +1,7 @@
 """Crowd labels: what the crowd model makes of people's votes, as events of the ledger.
 
-An estimate is appended when it says something new: a pair's first, another verdict, or a confidence that moved by half a
-per cent or more. Every new vote moves every estimate a little, and without that the ledger would grow without end.
+An estimate is appended when it says something new: a pair's first, another verdict, or a confidence that moved by half
+a per cent or more. Every new vote moves every estimate a little, and without that the ledger would grow without end.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def deliver(lake: Lake, engine: Engine, round_name: str, *, inputs: str = "") ->
 
 
 def has_news(lake: Lake, engine: Engine, round_name: str) -> bool:
-    """Whether people finished anything of a round that was not delivered yet; a look-up, cheap enough for every look."""
+    """Whether people finished anything of a round that was not delivered yet; a cheap look-up."""
     ids = last_ids(engine).get(round_name)
     if ids is None or ids == (0, 0):
         return False

@@ -1,7 +1,7 @@
 """Simulated people: they sign in at the annotation page and answer as people do, each with a stated error rate.
 
-They use the routes that a browser uses, on a server of their own on loopback, so that every run without people is also a
-run of the page. They are called simulated wherever they show.
+They use the routes that a browser uses, on a server of their own on loopback, so that every run without people is also
+a run of the page. They are called simulated wherever they show.
 """
 
 from __future__ import annotations
