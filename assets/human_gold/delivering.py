@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from assets.accounting import StageCounts
 from assets.contracts import from_rows
-from assets.human_gold.desk.batches import batch_info, batch_progress
 from assets.human_gold.desk.delivery import answers_since, decisions_since, last_ids
+from assets.human_gold.sending import DESK_KEY, info_of
 from assets.identity import event_id
 from assets.label_events import label_event
 from assets.lake import Lake
@@ -52,14 +52,14 @@ def deliver(lake: Lake, engine: Engine, round_name: str, *, inputs: str = "") ->
     partition = {"kind": "person", "batch": round_name}
     before = lake.manifest("label_events", partition)
     told = before.info if before is not None else {}
-    desk_key = (batch_info(engine, round_name) or {}).get("batch_key", "")
-    same_desk = told.get("batch_key") == desk_key
+    desk_key = info_of(engine, round_name).get(DESK_KEY, "")
+    same_desk = told.get(DESK_KEY) == desk_key
     last_answer, last_decision = (told["last_answer"], told["last_decision"]) if same_desk else (0, 0)
     answers = answers_since(engine, round_name, last_answer)
     decisions = decisions_since(engine, round_name, last_decision)
     events = [answer_event(row, round_name) for row in answers] + [decision_event(row, round_name) for row in decisions]
     info = {
-        "batch_key": desk_key,
+        DESK_KEY: desk_key,
         "last_answer": max((row["answer_id"] for row in answers), default=last_answer),
         "last_decision": max((row["decision_id"] for row in decisions), default=last_decision),
         "counts": counts_of(engine, round_name).as_dict(),
@@ -79,8 +79,8 @@ def has_news(lake: Lake, engine: Engine, round_name: str) -> bool:
         return False
     manifest = lake.manifest("label_events", {"kind": "person", "batch": round_name})
     told = manifest.info if manifest is not None else {}
-    desk_key = (batch_info(engine, round_name) or {}).get("batch_key", "")
-    return (told.get("batch_key"), told.get("last_answer"), told.get("last_decision")) != (desk_key, *ids)
+    desk_key = info_of(engine, round_name).get(DESK_KEY, "")
+    return (told.get(DESK_KEY), told.get("last_answer"), told.get("last_decision")) != (desk_key, *ids)
 
 
 def answer_event(row: Mapping, round_name: str) -> dict:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Collection
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Engine
 
-from assets.human_gold.desk.batches import Item, KnownAnswer, PushResult, Task, batch_info, push_batch
+from assets.human_gold.desk.batches import Item, PushResult, Task, batch_progress, push_batch
 from assets.human_gold.desk.views import EDITABLE_ATTRIBUTES
 from assets.lake import Lake
 from assets.pool import texts_of
 from assets.workspace import Workspace
 
-_SIDES = ("1", "2")
+DESK_KEY = "desk_key"
+"""Made when a round is first sent: a desk that was made anew has another, and is delivered from its beginning."""
+
 
 
 def send_batch(workspace: Workspace, engine: Engine, round_name: str) -> PushResult | None:
@@ -28,40 +32,38 @@ def send_batch(workspace: Workspace, engine: Engine, round_name: str) -> PushRes
     """
     settings, lake = workspace.settings, workspace.lake
     manifest = lake.require("annotation_tasks", round=round_name, todo=f"materialise annotation_tasks {round_name}")[0]
-    known = known_answers(workspace, round_name)
-    info = {
-        "tasks": manifest.content_hash,
-        "known_answers": sorted(known.items()),
-        "repeat_rate": settings.people.repeat_rate,
-        "repeat_after": settings.people.repeat_after,
-        "known_answer_rate": settings.people.known_answer_rate,
-        "adjudicate": settings.people.adjudicate,
-    }
-    before = batch_info(engine, round_name)
-    if before is not None and {name: before.get(name) for name in info} == _as_json(info):
+    before = info_of(engine, round_name)
+    if before.get("tasks") == manifest.content_hash:
         return None
+    info = {"tasks": manifest.content_hash, DESK_KEY: before.get(DESK_KEY) or uuid.uuid4().hex}
     tasks = lake.read("annotation_tasks", round=round_name).to_pylist()
     return push_batch(
         engine,
         round_name,
         settings.seed,
-        items_of(lake, {task["pair_id"] for task in tasks} | known.keys()),
+        items_of(lake, {task["pair_id"] for task in tasks}),
         [
             Task(
                 task_id=task["task_id"],
                 pair_id=task["pair_id"],
-                purpose="label",
+                purpose=task["purpose"],
                 handle=task["person"],
                 left_response=task["left_response"],
                 priority=task["priority"],
+                after_num_answers=task["after_num_answers"],
+                known_verdict=task["known_verdict"],
                 reason=task["reason"],
                 due=task["due"],
             )
             for task in tasks
         ],
-        [KnownAnswer(pair, verdict) for pair, verdict in sorted(known.items())],
         info,
     )
+
+
+def info_of(engine: Engine, round_name: str) -> dict[str, Any]:
+    """What a round was sent with; empty when it was not."""
+    return next((batch["info"] for batch in batch_progress(engine) if batch["round_name"] == round_name), {})
 
 
 def items_of(lake: Lake, pair_ids: Collection[str]) -> list[Item]:
@@ -81,30 +83,6 @@ def items_of(lake: Lake, pair_ids: Collection[str]) -> list[Item]:
         )
         for pair in sorted(pair_ids)
     ]
-
-
-def known_answers(workspace: Workspace, round_name: str) -> dict[str, str]:
-    """Pairs whose verdict is known well enough to measure people on, with that verdict, 1 or 2.
-
-    From sources that the configuration trusts, and from gold of earlier rounds on which at least three people were of
-    one mind. A pair that the round asks about is none.
-    """
-    settings, lake = workspace.settings, workspace.lake
-    if not settings.people.known_answer_rate:
-        return {}
-    asked = set(lake.read("annotation_tasks", ["pair_id"], round=round_name)["pair_id"].to_pylist())
-    found: dict[str, str] = {}
-    if settings.people.known_answer_sources:
-        trusted = pc.field("source").isin(list(settings.people.known_answer_sources))
-        pool = lake.read("candidate_pool", ["pair_id", "source_verdict"], trusted)
-        found |= dict(zip(pool["pair_id"].to_pylist(), pool["source_verdict"].to_pylist(), strict=True))
-    position = settings.round_names.index(round_name)
-    if position:
-        unanimous = (pc.field("num_votes") >= 3) & (pc.field("agreement") == 1.0) & (pc.field("split") == "train")
-        before = settings.round_names[position - 1]
-        gold = lake.read("gold", ["pair_id", "verdict"], unanimous, as_of_round=before)
-        found |= dict(zip(gold["pair_id"].to_pylist(), gold["verdict"].to_pylist(), strict=True))
-    return {pair: verdict for pair, verdict in sorted(found.items()) if verdict in _SIDES and pair not in asked}
 
 
 def _attributes_of(lake: Lake, pair_ids: Collection[str]) -> dict[str, dict]:
@@ -131,7 +109,3 @@ def _hidden_labels(lake: Lake, pair_ids: Collection[str]) -> dict[str, dict]:
 
 def _is_one_of(pair_ids: Collection[str]) -> pc.Expression:
     return pc.field("pair_id").isin(pa.array(sorted(pair_ids), pa.string()))
-
-
-def _as_json(info: dict) -> dict:
-    return info | {"known_answers": [list(pair) for pair in info["known_answers"]]}

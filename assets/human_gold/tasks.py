@@ -85,6 +85,7 @@ def make_tasks(
             {
                 "task_id": task_id(round_name, pair, f"place {place}" if person is None else person),
                 "pair_id": pair,
+                "purpose": "label",
                 "person": person,
                 "left_response": None if person is None else left_response(seed, pair, person),
                 "priority": priority,
@@ -138,6 +139,7 @@ def make_recorded_tasks(
         {
             "task_id": task_id(round_name, pair, person),
             "pair_id": pair,
+            "purpose": "label",
             "person": person,
             "left_response": left,
             "priority": priority_of[pair],

@@ -87,12 +87,17 @@ LABELS = (
         (
             ("task_id", STRING),
             ("pair_id", STRING),
+            # label, repeat (comes back to who answered the pair) or known_answer
+            ("purpose", STRING),
             # Null: whoever comes next at the annotation page.
             ("person", STRING),
             # Which response the person sees on the left, in canonical terms: 1 or 2; null while nobody is named.
             ("left_response", INT8),
             # Low numbers are asked first; tasks of one pair share theirs.
             ("priority", INT32),
+            # Of a repeat: further answers of the person that lie between.
+            ("after_num_answers", INT32),
+            ("known_verdict", STRING),
             ("reason", STRING),
             ("due", STRING),
         ),
