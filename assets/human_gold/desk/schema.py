@@ -153,7 +153,7 @@ class BatchRow(Base):
     last_decision_id: Mapped[int] = mapped_column(default=0)
 
 
-_IN_POOL = "status = 'open' AND person_id IS NULL AND purpose <> 'repeat'"
+IN_POOL = "status = 'open' AND person_id IS NULL AND purpose <> 'repeat'"
 
 
 class TaskRow(Base):
@@ -171,8 +171,8 @@ class TaskRow(Base):
             "priority",
             "task_id",
             "pair_id",
-            sqlite_where=text(_IN_POOL),
-            postgresql_where=text(_IN_POOL),
+            sqlite_where=text(IN_POOL),
+            postgresql_where=text(IN_POOL),
         ),
         Index("tasks_of_pair", "pair_id", "person_id"),
         Index("tasks_of_round", "round_name", "pair_id"),
@@ -253,11 +253,12 @@ class AnswerRow(Base):
 
 
 class DraftRow(Base):
-    """One row per task that was begun and left: what the form held."""
+    """One row per task and person who began it and left: what the form held; nobody else sees it."""
 
     __tablename__ = "drafts"
 
     task_id: Mapped[str] = mapped_column(ForeignKey("tasks.task_id"), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.person_id"), primary_key=True)
     form: Mapped[dict[str, Any]]
     saved_at: Mapped[datetime]
 

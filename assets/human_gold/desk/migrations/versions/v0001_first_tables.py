@@ -269,11 +269,16 @@ def upgrade() -> None:
     op.create_table(
         "drafts",
         sa.Column("task_id", sa.String(length=32), nullable=False),
+        sa.Column("person_id", sa.Integer(), nullable=False),
         sa.Column("form", sa.JSON(), nullable=False),
         sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person_id"],
+            ["people.person_id"],
+        ),
         sa.ForeignKeyConstraint(
             ["task_id"],
             ["tasks.task_id"],
         ),
-        sa.PrimaryKeyConstraint("task_id"),
+        sa.PrimaryKeyConstraint("task_id", "person_id"),
     )
