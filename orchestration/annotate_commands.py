@@ -41,7 +41,7 @@ def annotate(
     from assets.human_gold.collecting import open_desk
     from assets.human_gold.desk.accounts import Accounts
     from assets.human_gold.page.app import serve
-    from assets.human_gold.page.serving import app_of
+    from assets.human_gold.serving import app_of
     from orchestration.servers import require_free
 
     workspace = _workspace(config)

@@ -7,9 +7,12 @@ from its beginning.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Engine
 
 from assets.accounting import StageCounts
@@ -62,12 +65,13 @@ def deliver(lake: Lake, engine: Engine, round_name: str, *, inputs: str = "") ->
         DESK_KEY: desk_key,
         "last_answer": max((row["answer_id"] for row in answers), default=last_answer),
         "last_decision": max((row["decision_id"] for row in decisions), default=last_decision),
-        "counts": counts_of(engine, round_name).as_dict(),
     }
     wanted_inputs = inputs or (before.inputs if before is not None else "")
-    if before is not None and not events and before.info == info and before.inputs == wanted_inputs:
+    told_without_counts = {name: value for name, value in told.items() if name != "counts"}
+    if before is not None and not events and told_without_counts == info and before.inputs == wanted_inputs:
         return Delivery(before, 0)
     table = from_rows(events, "label_events")
+    info["counts"] = answered(lake, round_name, table).as_dict()
     manifest = lake.append_events("label_events", table, partition, inputs=wanted_inputs, info=info)
     return Delivery(manifest, manifest.num_rows - (before.num_rows if before is not None else 0))
 
@@ -94,13 +98,22 @@ def decision_event(row: Mapping, round_name: str) -> dict:
     return _event(row, round_name, "adjudicator", f"case {row['case_id']}", extra)
 
 
-def counts_of(engine: Engine, round_name: str) -> StageCounts:
-    """Label tasks of a round: asked, answered, and why the others have no answer."""
-    for batch in batch_progress(engine):
-        if batch["round_name"] == round_name:
-            dropped = {"not_answered": batch["open"] + batch["claimed"], "withdrawn": batch["withdrawn"]}
-            return StageCounts(batch["tasks"], batch["answered"], {why: n for why, n in dropped.items() if n})
-    return StageCounts(0, 0)
+def answered(lake: Lake, round_name: str, new: pa.Table) -> StageCounts:
+    """Label tasks of a round: asked, answered by now, not answered yet.
+
+    Args:
+        new: events that are about to be appended.
+    """
+    asked = lake.read("annotation_tasks", ["task_id"], pc.field("purpose") == "label", round=round_name)
+    wanted = set(asked["task_id"].to_pylist())
+    done = {
+        json.loads(evidence)["task_id"]
+        for table in (lake.read("label_events", kind="person", batch=round_name), new)
+        for evidence, kind in zip(table["evidence"].to_pylist(), table["labeller_kind"].to_pylist(), strict=True)
+        if kind == "person"
+    }
+    left = len(wanted - done)
+    return StageCounts(len(wanted), len(wanted) - left, {"not_answered": left} if left else {})
 
 
 def _event(row: Mapping, round_name: str, kind: str, delivery: str, extra: Mapping) -> dict:

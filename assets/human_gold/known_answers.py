@@ -20,7 +20,7 @@ def known_answers(workspace: Workspace, round_name: str, asked: Collection[str])
     Args:
         asked: pairs that the round asks people to label; none of them is known.
     """
-    settings, lake = workspace.settings, workspace.lake
+    settings, lake, labelled = workspace.settings, workspace.lake, set(asked)
     if not settings.people.known_answer_rate:
         return {}
     found: dict[str, str] = {}
@@ -34,4 +34,4 @@ def known_answers(workspace: Workspace, round_name: str, asked: Collection[str])
         before = settings.round_names[position - 1]
         gold = lake.read("gold", ["pair_id", "verdict"], unanimous, as_of_round=before)
         found |= dict(zip(gold["pair_id"].to_pylist(), gold["verdict"].to_pylist(), strict=True))
-    return {pair: verdict for pair, verdict in sorted(found.items()) if verdict in _SIDES and pair not in asked}
+    return {pair: verdict for pair, verdict in sorted(found.items()) if verdict in _SIDES and pair not in labelled}

@@ -21,7 +21,6 @@ DESK_KEY = "desk_key"
 """Made when a round is first sent: a desk that was made anew has another, and is delivered from its beginning."""
 
 
-
 def send_batch(workspace: Workspace, engine: Engine, round_name: str) -> PushResult | None:
     """Send a round's published tasks; sending them again adds nothing, and None says that nothing had changed.
 

@@ -110,7 +110,7 @@ def work_through(workspace: Workspace, engine: Engine) -> None:
 
     Running it again after a kill goes on where it was: what was answered is no longer asked.
     """
-    from assets.human_gold.page.serving import app_of, running
+    from assets.human_gold.serving import app_of, running
 
     truth = known_truth(workspace.lake)
     annotators, adjudicators = people_of(workspace.settings.people, workspace.settings.seed)

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from assets import plots
 from assets.contracts import from_rows
 from assets.errors import SynprefError
+from assets.human_gold.roster import pairs_for_people
 from assets.llm_annotated.annotate import AnnotationResult, annotate_pairs
 from assets.llm_annotated.attributes import write_attributes
 from assets.llm_annotated.guidance import guide, open_judges, published_qualification
@@ -110,7 +111,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             qualified = lake.require("judge_qualification", round=round_name, todo="materialise judge_qualification")
             tasks = lake.manifests("annotation_tasks", round=round_name)
             upstream = [*retrieved, *qualified, *tasks, *lake.manifests("gold", as_of_round=round_name)]
-            asked_people = set(lake.read("annotation_tasks", ["pair_id"], round=round_name)["pair_id"].to_pylist())
+            asked_people = pairs_for_people(lake, round_name)
             pairs = lake.read("retrieved_pairs", ["pair_id"], round=round_name)["pair_id"].to_pylist()
             targets = [p for p in pairs if p not in asked_people]
             return annotate(workspace, round_name, targets, round_name, upstream)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from assets.accounting import StageCounts
 from assets.contracts import DECISIONS
 from assets.human_gold.agreement import measure_agreement
+from assets.human_gold.roster import pairs_for_people
 from assets.lake import Lake
 from assets.partition_writer import Manifest
 from assets.pool import clusters_of, known_truth
@@ -159,14 +160,14 @@ def rounds(workspace: Workspace) -> tuple[s.Round, ...]:
         before = settings.round_names[number - 1] if number else None
         dev = _loop_accuracy(lake, name, before, "dev", settings.seed)
         holdout = _loop_accuracy(lake, name, before, "holdout", settings.seed)
-        tasks = lake.read("annotation_tasks", ["pair_id"], round=name)["pair_id"].to_pylist()
+        tasks = pairs_for_people(lake, name)
         found.append(
             s.Round(
                 name=name,
                 num_gold=len(lake.read("gold", ["pair_id"], as_of_round=name)),
                 num_silver=len(silver),
                 num_retrieved=len(lake.read("retrieved_pairs", ["pair_id"], round=name)),
-                num_to_people=len(set(tasks)),
+                num_to_people=len(tasks),
                 num_judged=sum(
                     StageCounts.from_dict(m.info["counts"]).rows_in
                     for m in lake.manifests("label_events", kind="judge", batch=name)
