@@ -87,4 +87,3 @@ class WithdrawBody(_Body):
     task_ids: list[Name] = Field(default_factory=list, max_length=10_000)
     pair_ids: list[Name] = Field(default_factory=list, max_length=10_000)
     why: Annotated[str, Field(min_length=3, max_length=2000), AfterValidator(_without_nul)]
-

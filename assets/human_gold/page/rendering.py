@@ -30,13 +30,16 @@ several take time with the square of a line's length (5,000 quotes in a row: hal
 
 # Languages that people ask about. A short list, because any lexer of the library could be asked for by a response.
 LANGUAGES = frozenset(
-    "bash c c++ cpp cs csharp css dart diff dockerfile go graphql haskell html ini java javascript js json jsx julia "
-    "kotlin lua matlab nasm perl php powershell py python python3 r rb rs ruby rust scala sh shell sql "
-    "swift tex toml ts tsx typescript xml yaml yml zsh".split()
+    """
+    bash c c++ cpp cs csharp css dart diff dockerfile go graphql haskell html ini java javascript js json
+    jsx julia kotlin lua matlab nasm perl php powershell py python python3 r rb rs ruby rust scala sh shell
+    sql swift tex toml ts tsx typescript xml yaml yml zsh
+    """.split()  # noqa: SIM905 - a list of words reads better as words
 )
-_TAGS = set(
-    "p br hr em strong s code pre blockquote ul ol li h3 h4 h5 h6 table thead tbody tr th td a span div".split()
-)
+_TAGS = {
+    *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "h3", "h4", "h5", "h6"),
+    *("table", "thead", "tbody", "tr", "th", "td", "a", "span", "div"),
+}
 _BLOCKS = ("p", "blockquote", "ul", "ol", "li", "h3", "h4", "h5", "h6", "th", "td", "div")
 _CLASS = re.compile(r"(hl-[a-z0-9]{1,4}|wide|target|no-image|align-(left|center|right))")
 _ALIGNMENT = re.compile(r"text-align:(left|center|right)")
@@ -102,7 +105,7 @@ class RenderCache:
 class _Renderer(RendererHTML):
     """Markdown-it's renderer, with the answers of this page to images, links, headings, code and direction."""
 
-    def renderToken(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:  # noqa: N802
+    def renderToken(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
         if token.tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
@@ -120,7 +123,9 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         alt = self.renderInlineAsText(token.children, options, env) if token.children else ""
         source = str(token.attrs.get("src", ""))
-        return f'<span class="no-image">[image, not loaded: {escape(alt or "no description")} - {escape(source)}]</span>'
+        return (
+            f'<span class="no-image">[image, not loaded: {escape(alt or "no description")} - {escape(source)}]</span>'
+        )
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
