@@ -113,7 +113,10 @@ function show(item) {
   byId("before").textContent = again ? `You answered this: ${verdictText(form.values())}. A new verdict replaces it.` : "";
   byId("later")?.toggleAttribute("hidden", again);
   remember(`current.${body.dataset.mode}.${person}`, again ? "" : item.task.key);
-  pane.scrollTop = 0;
+  // What the responses answer is the last turn: it is in sight, however long the conversation.
+  const conversation = pane.querySelector("#conversation");
+  const last = conversation?.lastElementChild;
+  if (last) conversation.scrollTop = last.offsetTop;
   pane.focus({ preventScroll: true });
   if (matchMedia("(max-width: 899px)").matches) scrollTo(0, 0);
   state.shownAt = performance.now();
