@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, literal, select, text, tuple_, update
+from sqlalchemy import exists, literal, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from assets.human_gold.desk import audit
-from assets.human_gold.desk.schema import IN_POOL, BatchRow, StandingRow, TaskRow
+from assets.human_gold.desk.database import as_words
+from assets.human_gold.desk.schema import BatchRow, StandingRow, TaskRow
 from assets.human_gold.desk.sides import draw_left
 from assets.human_gold.desk.tallies import tallied
 from assets.human_gold.desk.views import Person
+
+LEASE_RAN_OUT = "lease_ran_out"
+"""Action of the audit log: who held the task, which shows that an answer that comes later is theirs."""
 
 # Leases that are looked through at a time; the rest wait for the next who asks.
 _MAX_LAPSED = 500
@@ -36,8 +40,9 @@ def take(session: Session, person: Person, at: datetime, skip: Collection[str]) 
     mine = aliased(TaskRow)
     had = exists().where(mine.pair_id == TaskRow.pair_id, mine.person_id == person.person_id)
     place = tuple_(TaskRow.priority, TaskRow.task_id)
-    # Words, not parameters: with these alone does either database know that the index of the pool serves.
-    pool = select(TaskRow.task_id, TaskRow.pair_id, TaskRow.priority).where(text(_in_pool_of("tasks")))
+    pool = select(TaskRow.task_id, TaskRow.pair_id, TaskRow.priority).where(
+        TaskRow.status == as_words("open"), TaskRow.person_id.is_(None), TaskRow.purpose != as_words("repeat")
+    )
     wanted = pool.where(place > tuple_(literal(start.after_priority), literal(start.after_task)), ~had)
     # Of what is skipped, most is the person's own already, which is not in the pool.
     skipped = session.scalars(pool.where(TaskRow.task_id.in_(skip))).all() if skip else []
@@ -99,7 +104,7 @@ def end_leases(session: Session, at: datetime, lease: timedelta, *, asking: int)
         for task in tasks:
             if task.task_id not in ids:
                 continue
-            audit.write(session, at, task.person_id, "lease_ran_out", task.task_id, {"since": str(task.claimed_at)})
+            audit.write(session, at, task.person_id, LEASE_RAN_OUT, task.task_id, {"since": str(task.claimed_at)})
             if task.reserved:
                 task.status, task.claimed_at = "open", None
             else:
@@ -129,7 +134,3 @@ def give_up_all(session: Session, person_id: int) -> tuple[int, int]:
             put_back(task)
             num_back += 1
     return num_back, num_withdrawn
-
-
-def _in_pool_of(table: str) -> str:
-    return " AND ".join(f"{table}.{condition}" for condition in IN_POOL.split(" AND "))

@@ -148,6 +148,8 @@ class BatchRow(Base):
     num_claimed: Mapped[int] = mapped_column(default=0)
     num_answered: Mapped[int] = mapped_column(default=0)
     num_withdrawn: Mapped[int] = mapped_column(default=0)
+    # Of those open or claimed: repeats, for which a round need not wait.
+    num_repeats_left: Mapped[int] = mapped_column(default=0)
     # What the bridge to the ledger compares with how far it has come; 0 before the first.
     last_answer_id: Mapped[int] = mapped_column(default=0)
     last_decision_id: Mapped[int] = mapped_column(default=0)

@@ -40,6 +40,8 @@ def tally(tasks: Iterable[TaskRow]) -> Tally:
     for task in tasks:
         of_pair[task.pair_id].append(task)
         counts["round", task.round_name, f"num_{task.status}"] += 1
+        if task.purpose == "repeat" and task.status in ("open", "claimed"):
+            counts["round", task.round_name, "num_repeats_left"] += 1
         if in_pool(task):
             counts["round", task.round_name, "num_pool"] += 1
         elif task.person_id is not None and task.status in ("open", "claimed"):

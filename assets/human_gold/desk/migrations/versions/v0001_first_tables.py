@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("num_claimed", sa.Integer(), nullable=False),
         sa.Column("num_answered", sa.Integer(), nullable=False),
         sa.Column("num_withdrawn", sa.Integer(), nullable=False),
+        sa.Column("num_repeats_left", sa.Integer(), nullable=False),
         sa.Column("last_answer_id", sa.Integer(), nullable=False),
         sa.Column("last_decision_id", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("round_name"),
