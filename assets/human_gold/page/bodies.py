@@ -70,12 +70,18 @@ class KeyBody(_Body):
 class InviteBody(_Body):
     """A person who shall have an account."""
 
-    handle: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    handle: Name
     role: Literal["annotator", "adjudicator", "manager"]
     display_name: Annotated[str, Field(max_length=200), AfterValidator(_without_nul)] = ""
 
 
-class RoleBody(_Body):
+class HandleBody(_Body):
+    """A person."""
+
+    handle: Name
+
+
+class RoleBody(HandleBody):
     """A person's new role."""
 
     role: Literal["annotator", "adjudicator", "manager"]

@@ -14,9 +14,11 @@ from assets.human_gold.page.bodies import AnswerBody, DraftBody, KeyBody
 from assets.human_gold.page.fragments import as_json, guideline, pair_html
 from assets.human_gold.page.guarding import Reader, Writer, body_of, services_of
 from assets.human_gold.page.pages import JsonReply, page
-from assets.human_gold.page.services import Services
 
 routes = APIRouter()
+
+REASON_KEYS = "qwerasdfg"
+"""Below the digits of the verdict, where the left hand lies."""
 
 MAX_SKIPPED = 100
 """Keys in one request: the page sends the pair on screen, the one made ready and what is not sent yet."""
@@ -63,8 +65,10 @@ def answer(request: Request, person: Writer, body: Annotated[AnswerBody, Depends
 
 @routes.post("/api/drafts")
 def draft(request: Request, person: Writer, body: Annotated[DraftBody, Depends(body_of(DraftBody))]) -> Response:
-    """Keep what the form holds."""
-    services_of(request).desk.save_draft(person, body.key, body.form.model_dump())
+    """Keep what the form holds, of a task or of a case."""
+    services = services_of(request)
+    keeper = services.adjudication if body.key.startswith("case-") else services.desk
+    keeper.save_draft(person, body.key, body.form.model_dump())
     return JsonReply({"saved": True})
 
 
@@ -104,7 +108,7 @@ def desk_page(request: Request, signed_in: SignedIn, mode: str) -> Response:
         "person": signed_in.person,
         "csrf_token": signed_in.csrf_token,
         "mode": mode,
-        "reasons": list(zip("qwerasdfg", _by_hand(), strict=True)),
+        "reasons": list(zip(REASON_KEYS, REASONS, strict=True)),
         "settings": settings,
         "searches": [search.model_dump() for search in settings.searches],
     }
@@ -119,11 +123,3 @@ def receipt_json(receipt: Receipt) -> dict[str, Any]:
 def past_json(item: Past) -> dict[str, Any]:
     """A line of the history as plain values."""
     return {**asdict(item), "answered_at": item.answered_at.isoformat()}
-
-
-def _by_hand() -> tuple[str, ...]:
-    # The reasons in the order of their keys; a tenth would need a key.
-    return REASONS
-
-
-__all__ = ["Services", "desk_page", "past_json", "receipt_json", "routes"]

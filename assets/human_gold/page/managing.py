@@ -11,7 +11,7 @@ from assets.human_gold.desk import batches
 from assets.human_gold.desk.schema import ROLES
 from assets.human_gold.desk.views import DeskError, InvalidAnswer, Person, SignedIn
 from assets.human_gold.page import guarding
-from assets.human_gold.page.bodies import InviteBody, RoleBody, WithdrawBody
+from assets.human_gold.page.bodies import HandleBody, InviteBody, RoleBody, WithdrawBody
 from assets.human_gold.page.guarding import ManagingReader, ManagingWriter, body_of, services_of
 from assets.human_gold.page.pace import labels_per_hour
 from assets.human_gold.page.pages import JsonReply, page
@@ -20,6 +20,7 @@ routes = APIRouter()
 
 INVITATION_DAYS = 7
 Session = Annotated[SignedIn, Depends(guarding.reader)]
+Named = Annotated[HandleBody, Depends(body_of(HandleBody))]
 
 
 @routes.get("/manage")
@@ -73,33 +74,33 @@ def invite(
     return _invited(request, manager, body.handle, body.role, body.display_name)
 
 
-@routes.post("/api/people/{handle}/reset-link")
-def reset_link(request: Request, manager: ManagingWriter, handle: str) -> Response:
+@routes.post("/api/people/reset-link")
+def reset_link(request: Request, manager: ManagingWriter, body: Named) -> Response:
     """A new link for somebody who has an account: a password reset, or the invitation again."""
-    person = _known(request, handle)
-    return _invited(request, manager, person.handle, person.role, person.display_name)
+    person = _known(request, body.handle)
+    return _invited(request, manager, person.handle, person.role, person.display_name, simulated=person.simulated)
 
 
-@routes.post("/api/people/{handle}/role")
+@routes.post("/api/people/role")
 def set_role(
-    request: Request, manager: ManagingWriter, handle: str, body: Annotated[RoleBody, Depends(body_of(RoleBody))]
+    request: Request, manager: ManagingWriter, body: Annotated[RoleBody, Depends(body_of(RoleBody))]
 ) -> Response:
     """Change what somebody may do."""
-    services_of(request).accounts.set_role(_known(request, handle).handle, body.role, manager)
+    services_of(request).accounts.set_role(_known(request, body.handle).handle, body.role, manager)
     return JsonReply({"done": True})
 
 
-@routes.post("/api/people/{handle}/deactivate")
-def deactivate(request: Request, manager: ManagingWriter, handle: str) -> Response:
+@routes.post("/api/people/deactivate")
+def deactivate(request: Request, manager: ManagingWriter, body: Named) -> Response:
     """Close an account; its answers stay."""
-    services_of(request).accounts.deactivate(_known(request, handle).handle, manager)
+    services_of(request).accounts.deactivate(_known(request, body.handle).handle, manager)
     return JsonReply({"done": True})
 
 
-@routes.post("/api/people/{handle}/activate")
-def activate(request: Request, manager: ManagingWriter, handle: str) -> Response:
+@routes.post("/api/people/activate")
+def activate(request: Request, manager: ManagingWriter, body: Named) -> Response:
     """Open an account again."""
-    services_of(request).accounts.activate(_known(request, handle).handle, manager)
+    services_of(request).accounts.activate(_known(request, body.handle).handle, manager)
     return JsonReply({"done": True})
 
 
@@ -110,11 +111,15 @@ def withdraw(
     """Take tasks back, with a reason that the audit log keeps."""
     if bool(body.task_ids) == bool(body.pair_ids):
         raise InvalidAnswer("Name either tasks or pairs.", where="task_ids, pair_ids", kept="all tasks as they were")
-    engine = services_of(request).engine
-    if body.task_ids:
-        done = batches.withdraw(engine, task_ids=body.task_ids, by=manager, why=body.why)
-    else:
-        done = batches.withdraw(engine, pair_ids=body.pair_ids, by=manager, why=body.why)
+    services = services_of(request)
+    done = batches.withdraw(
+        services.engine,
+        task_ids=body.task_ids,
+        pair_ids=body.pair_ids,
+        by=manager,
+        why=body.why,
+        clock=services.clock,
+    )
     return JsonReply({"num_withdrawn": done})
 
 
@@ -125,9 +130,16 @@ def _known(request: Request, handle: str) -> Person:
     return person
 
 
-def _invited(request: Request, manager: Person, handle: str, role: str, display_name: str) -> Response:
+def _invited(
+    request: Request, manager: Person, handle: str, role: str, display_name: str, *, simulated: bool = False
+) -> Response:
     token = services_of(request).accounts.invite(
-        handle, role, by=manager, display_name=display_name, valid_days=INVITATION_DAYS
+        handle,
+        role,
+        by=manager,
+        display_name=display_name,
+        simulated=simulated,
+        valid_days=INVITATION_DAYS,
     )
     link = str(request.base_url.replace(path=f"/invitation/{token}"))
     return JsonReply({"handle": handle, "link": link, "days": INVITATION_DAYS})

@@ -69,7 +69,7 @@ class Services:
         return cls(
             engine=engine,
             accounts=Accounts(engine, clock),
-            desk=Desk(engine, clock, lease=lease, reveal=settings.reveal),
+            desk=Desk(engine, clock, lease=lease, reveal=settings.reveal, rule=settings.adjudicate),
             adjudication=Adjudication(engine, clock, lease),
             guidelines=guidelines,
             settings=settings,

@@ -458,7 +458,7 @@ function changed() {
 function saveDraft(options = {}) {
   clearTimeout(state.draftTimer);
   const item = state.current;
-  if (!item || adjudicating || !state.dirty || item.task.revision > 0) return;
+  if (!item || !state.dirty || item.task.revision > 0) return;
   state.dirty = false;
   const draft = { ...form.values(), active_seconds: clock.seconds() };
   ask("/api/drafts", csrf, { key: item.task.key, form: draft }, options).catch(() => {

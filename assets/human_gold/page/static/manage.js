@@ -6,8 +6,8 @@ const csrf = document.body.dataset.csrf;
 const result = document.getElementById("result");
 
 const SHAPES = {
-  none: () => ({}),
-  role: (values) => ({ role: values.get("role") }),
+  handle: (values) => ({ handle: values.get("handle") }),
+  role: (values) => ({ handle: values.get("handle"), role: values.get("role") }),
   invite: (values) => ({ handle: values.get("handle"), role: values.get("role"), display_name: values.get("display_name") }),
   withdraw: (values) => ({ [values.get("kind")]: values.get("ids").split(/[\s,;]+/).filter(Boolean), why: values.get("why") }),
 };
