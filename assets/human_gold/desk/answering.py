@@ -139,7 +139,7 @@ class Desk:
         with writing(self._engine) as session:
             task = own_tasks.own(session, acting(session, person, "annotator"), key)
             at = self._clock()
-            session.merge(DraftRow(task_id=key, person_id=person.person_id, form=kept, saved_at=at))
+            session.merge(DraftRow(key=key, person_id=person.person_id, form=kept, saved_at=at))
             if task.status == "claimed":
                 task.claimed_at = at
 

@@ -72,7 +72,7 @@ def settle(session: Session, pair_id: str, round_name: str, rule: str, at: datet
         return True
     if found.status == "withdrawn" and found.withdrawn_for == "settled":
         found.status, found.withdrawn_for = "open", None
-        found.adjudicator_id = found.left_response = found.draft = None
+        found.adjudicator_id = found.left_response = None
         return True
     return False
 

@@ -255,11 +255,12 @@ class AnswerRow(Base):
 
 
 class DraftRow(Base):
-    """One row per task and person who began it and left: what the form held; nobody else sees it."""
+    """One row per task or case and person who began it and left: what the form held; nobody else sees it."""
 
     __tablename__ = "drafts"
 
-    task_id: Mapped[str] = mapped_column(ForeignKey("tasks.task_id"), primary_key=True)
+    # A task id, or `case-N`.
+    key: Mapped[str] = mapped_column(String(40), primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("people.person_id"), primary_key=True)
     form: Mapped[dict[str, Any]]
     saved_at: Mapped[datetime]
@@ -282,9 +283,8 @@ class CaseRow(Base):
     adjudicator_id: Mapped[int | None] = mapped_column(ForeignKey("people.person_id"))
     left_response: Mapped[int | None]
     claimed_at: Mapped[datetime | None]
-    # "settled" (people agree after a correction), "manager", "rule" (the rule of asking adjudicators was changed).
+    # "settled" (people agree after a correction, or under another rule) or "manager".
     withdrawn_for: Mapped[str | None] = mapped_column(String(20))
-    draft: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     opened_at: Mapped[datetime]
 
 

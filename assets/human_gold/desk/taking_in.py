@@ -63,12 +63,12 @@ def store(
     with tallied(session, [task.pair_id]) as tasks:
         refusal = _take_again(session, task, person, at)
         if refusal is None and task.status == "withdrawn":
-            refusal = Withdrawn("This task was withdrawn while it was open.", **_KEPT)
+            refusal = Withdrawn("This task was withdrawn while it was open.", **KEPT)
         last = last_answer(session, task.task_id)
         revision = last.revision + 1 if last else 0
         if refusal is None and answer.revision != revision:
             refusal = AlreadyAnswered(
-                f"This task was answered meanwhile, in another window; its newest revision is {revision - 1}.", **_KEPT
+                f"This task was answered meanwhile, in another window; its newest revision is {revision - 1}.", **KEPT
             )
         if refusal is not None:
             keep_refused(session, person, answer, refusal, at)
@@ -94,7 +94,7 @@ def store(
         session.flush()
         if revision == 0:
             bind_repeats(session, tasks)
-    session.execute(delete(DraftRow).where(DraftRow.task_id == task.task_id, DraftRow.person_id == person.person_id))
+    session.execute(delete(DraftRow).where(DraftRow.key == task.task_id, DraftRow.person_id == person.person_id))
     session.execute(
         update(BatchRow)
         .where(BatchRow.round_name == task.round_name)
@@ -106,7 +106,7 @@ def store(
     return _receipt(task, item, revision, revealing, repeated=False)
 
 
-_KEPT = {"kept": "your answer, in the audit log; it does not count", "todo": "go on with the next"}
+KEPT = {"kept": "what you sent, in the audit log; it does not count", "todo": "go on with the next"}
 
 
 def keep_refused(session: Session, person: Person, answer: Answer, refusal: DeskError, at: datetime) -> None:
@@ -142,7 +142,7 @@ def _take_again(session: Session, task: TaskRow, person: Person, at: datetime) -
     if in_pool(task) and session.scalars(mine.limit(1)).first() is None:
         pool.give(session, task, person, at)
         return None
-    return Withdrawn("You held this task for too long, and it was given to somebody else.", **_KEPT)
+    return Withdrawn("You held this task for too long, and it was given to somebody else.", **KEPT)
 
 
 def _receipt(task: TaskRow, item: ItemRow, revision: int, revealing: bool, *, repeated: bool) -> Receipt:

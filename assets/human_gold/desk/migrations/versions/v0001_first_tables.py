@@ -78,7 +78,6 @@ def upgrade() -> None:
         sa.Column("left_response", sa.Integer(), nullable=True),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("withdrawn_for", sa.String(length=20), nullable=True),
-        sa.Column("draft", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["adjudicator_id"],
@@ -97,6 +96,18 @@ def upgrade() -> None:
     )
     op.create_index("cases_of_adjudicator", "cases", ["adjudicator_id", "status"], unique=False)
     op.create_index("cases_to_take", "cases", ["status", "case_id"], unique=False)
+    op.create_table(
+        "drafts",
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("person_id", sa.Integer(), nullable=False),
+        sa.Column("form", sa.JSON(), nullable=False),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person_id"],
+            ["people.person_id"],
+        ),
+        sa.PrimaryKeyConstraint("key", "person_id"),
+    )
     op.create_table(
         "invitations",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
@@ -267,19 +278,3 @@ def upgrade() -> None:
         sa.UniqueConstraint("client_key"),
     )
     op.create_index("decisions_of_adjudicator", "decisions", ["adjudicator_id", "decision_id"], unique=False)
-    op.create_table(
-        "drafts",
-        sa.Column("task_id", sa.String(length=32), nullable=False),
-        sa.Column("person_id", sa.Integer(), nullable=False),
-        sa.Column("form", sa.JSON(), nullable=False),
-        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["person_id"],
-            ["people.person_id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["task_id"],
-            ["tasks.task_id"],
-        ),
-        sa.PrimaryKeyConstraint("task_id", "person_id"),
-    )
