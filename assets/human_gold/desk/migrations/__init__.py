@@ -1,0 +1,1 @@
+"""Migrations of the annotation database: `env` runs them, `versions` holds one module each."""
