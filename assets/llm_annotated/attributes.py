@@ -20,8 +20,8 @@ import yaml
 from assets.accounting import StageCounts
 from assets.chance import rank_key
 from assets.contracts import conform, contract_of
+from assets.guidelines import load_guidelines
 from assets.identity import digest
-from assets.llm_annotated.guidelines import annotation_guideline, desired_attributes, guideline_version
 
 _CUES = Path(__file__).with_name("cues.yaml")
 _WORD = re.compile(r"c\+\+|[\w']+")
@@ -169,8 +169,8 @@ class KeywordAttributes:
 
     @property
     def version(self) -> str:
-        """Changes with the rules' words, with any guideline text and with the rules themselves."""
-        return f"1-{_rules().version}-{guideline_version()}"
+        """Changes with the rules' words, with any guideline's short text and with the rules themselves."""
+        return f"1-{_rules().version}-{load_guidelines().short_version}"
 
     def write(self, pairs: pa.Table) -> pa.Table:
         """Attributes of every pair.
@@ -235,8 +235,9 @@ def _rows(column: pa.ChunkedArray) -> Iterable[pa.Scalar]:
 
 @cache
 def _texts(found: PromptAttributes) -> tuple[str, str]:
-    tuple_of_three = (found.task_category, found.objectivity, found.controversiality)
-    return desired_attributes(*tuple_of_three, found.constraints), annotation_guideline(*tuple_of_three)
+    which = (found.task_category, found.objectivity, found.controversiality)
+    guidelines = load_guidelines()
+    return guidelines.desired(*which, found.constraints), guidelines.short(*which)
 
 
 def _five(found: PromptAttributes) -> tuple[str, ...]:

@@ -1,20 +1,18 @@
 """Attributes by keyword rules: every category reachable, every text assembled, every pair accounted for."""
 
-import itertools
 import time
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 import yaml
 
-from assets.contracts import CONTROVERSIALITY, OBJECTIVITY, TASK_CATEGORIES
+from assets.contracts import TASK_CATEGORIES
+from assets.guidelines import Guidelines, load_guidelines
 from assets.lake import Lake
-from assets.llm_annotated import attributes, guidelines
+from assets.llm_annotated import attributes
 from assets.llm_annotated.attributes import KeywordAttributes, describe_prompt, describe_text, write_attributes
-from assets.llm_annotated.guidelines import annotation_guideline, desired_attributes, without_tools
 from assets.tables.contract import TURNS
-
-COMBINATIONS = list(itertools.product(TASK_CATEGORIES, OBJECTIVITY, CONTROVERSIALITY))
 
 
 def user(*contents):
@@ -99,7 +97,7 @@ def test_controversiality(prompt, level):
 def test_what_a_request_fixes_is_desired(prompt, constraints):
     found = describe_text(prompt)
     assert found.constraints == constraints
-    text = desired_attributes("other", "subjective", "low", found.constraints)
+    text = load_guidelines().desired("other", "subjective", "low", found.constraints)
     assert (f"Keeps what the request fixes: {', '.join(constraints)}." in text) == bool(constraints)
 
 
@@ -123,24 +121,6 @@ def test_what_the_assistant_said_is_not_read():
     assert describe_prompt(turns[:1]).task_category == "coding & debugging"
     assert describe_prompt([]).task_category == "other"
     assert describe_prompt([{"role": "user", "content": None}]).task_category == "other"
-
-
-def test_every_combination_has_its_own_texts():
-    guides = {annotation_guideline(*c) for c in COMBINATIONS}
-    desired = {desired_attributes(*c) for c in COMBINATIONS}
-    assert len(guides) == len(desired) == len(COMBINATIONS) == 72
-    for text in guides | desired:
-        assert text.endswith(".")
-        assert "  " not in text
-
-
-@pytest.mark.parametrize("combination", COMBINATIONS[::7])
-def test_a_judge_gets_the_guideline_without_the_tools(combination):
-    for_people = annotation_guideline(*combination)
-    assert without_tools(for_people) == annotation_guideline(*combination, tools=False)
-    assert guidelines.CATEGORIES[combination[0]][2] in for_people
-    # An editor's own sentence stays.
-    assert without_tools(f"Mind the dates. {for_people}").startswith("Mind the dates.")
 
 
 def test_the_cues_name_only_what_the_contracts_know():
@@ -175,8 +155,8 @@ def test_rows_fit_the_contract_one_per_pair_in_order(tmp_path):
     assert table["pair_id"].to_pylist() == ["a", "b"]
     assert table["task_category"].to_pylist() == ["other", "math"]
     row = table.to_pylist()[1]
-    assert row["annotation_guideline"] == annotation_guideline("math", "objective", "low")
-    assert row["desired_attributes"] == desired_attributes("math", "objective", "low")
+    assert row["annotation_guideline"] == load_guidelines().short("math", "objective", "low")
+    assert row["desired_attributes"] == load_guidelines().desired("math", "objective", "low")
     assert (row["writer"], row["edited_by"]) == ("keyword_rules", None)
     manifest = Lake(tmp_path).publish("attributes", table, {"source": "s"})
     assert manifest.num_rows == 2
@@ -196,10 +176,18 @@ def test_the_budget_is_counted_and_does_not_depend_on_the_order():
     assert write_attributes(pairs(*rows), max_pairs=20)[1].dropped == {}
 
 
-def test_the_version_changes_with_any_text(monkeypatch):
+@pytest.mark.parametrize(("section", "changes"), [("In short", True), ("Common mistakes", False)])
+def test_the_version_changes_with_any_text_that_is_written(monkeypatch, section, changes):
     before = KeywordAttributes().version
-    monkeypatch.setitem(guidelines.OBJECTIVITY_TEXT, "objective", ("Other.", "Words."))
-    assert KeywordAttributes().version != before
+    files = dict(load_guidelines().files)
+    math = files["math"]
+    files["math"] = replace(
+        math,
+        sections={**math.sections, section: "Other words."},
+        short={**math.short, "Decide": "Other words."} if section == "In short" else math.short,
+    )
+    monkeypatch.setattr(attributes, "load_guidelines", lambda: Guidelines(files))
+    assert (KeywordAttributes().version != before) == changes
 
 
 def test_a_hundred_thousand_prompts_take_less_than_a_minute():
