@@ -127,7 +127,9 @@ def read_answers(events: pa.Table, cluster_of: Mapping[str, str]) -> AnswersByPu
         verdict=np.array([VERDICTS.index(v) for v in table["verdict"].to_pylist()], dtype=np.int64),
         left=np.array([e.get("left_response") or 0 for e in evidence], dtype=np.int64),
         seconds=np.array([_seconds(e.get("active_seconds")) for e in evidence], dtype=float),
-        known=np.array([_known(e) if p == "known_answer" else -1 for e, p in zip(evidence, purposes, strict=True)], int),
+        known=np.array(
+            [_known(e) if p == "known_answer" else -1 for e, p in zip(evidence, purposes, strict=True)], int
+        ),
         day_us=np.asarray(table["created_at"].cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64),
     )
     rounds = table["round"].to_pylist()
