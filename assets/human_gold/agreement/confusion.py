@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assets.human_gold.agreement.resampling import Interval
-
 if TYPE_CHECKING:
     from assets.human_gold.agreement.inference import Rates
 
@@ -77,8 +75,8 @@ def people_confusions(
 ) -> tuple[PersonConfusion, ...]:
     """Rates with posterior intervals.
 
-    Each rate's posterior is a beta distribution: the prior around all people's mean, and the person's effective answers,
-    which are fewer as the truth of their pairs is less sure.
+    Each rate's posterior is a beta distribution: the prior around all people's mean, and the person's effective
+    answers, which are fewer as the truth of their pairs is less sure.
 
     Args:
         names, simulated, num_votes: by person.

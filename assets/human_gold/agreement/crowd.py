@@ -7,8 +7,9 @@ Dawid and Skene's model (1979) with three changes that preference pairs ask for.
    (`right`), the other one (`wrong_side`) or say tie (`missed`); on a true tie they say tie (`tie_seen`), or a side,
    each equally likely. Swapping the sides of any pairs then swaps their posteriors and changes nothing else, and a
    person who always says 1 has right = wrong_side, which is weight nothing.
-2. *A person with few labels is not believed to be perfect.* Each person's numbers have a Dirichlet prior around those of
-   all people, whose strength is estimated from how much people differ (empirical Bayes).
+2. *A person with few labels is not believed to be perfect.* Each person's numbers have a Dirichlet prior around those
+   of all people, whose strength is estimated from how much people differ (empirical Bayes), and a vote is weighed by
+   what the person's other votes say of them (collapsed inference), so that it does not vouch for itself.
 3. *Undecided is no value.* It carries nothing here; a pair on which it has more than half of the votes is undecided.
 
 A person who is wrong more often than right is inverted: their vote counts for the other side, once their labels show it

@@ -33,6 +33,7 @@ class Rates:
         tie_rate: share of pairs that are true ties.
         sided_mean, tie_mean: the same of all people together.
         sided_strength, tie_strength: labels that the prior around the mean is worth.
+        sided_size, tie_size: [people], expected answers on sided pairs and ties, with the prior's.
     """
 
     sided: np.ndarray
@@ -42,6 +43,8 @@ class Rates:
     tie_mean: np.ndarray
     sided_strength: float
     tie_strength: float
+    sided_size: np.ndarray
+    tie_size: np.ndarray
 
 
 class Votes:
@@ -51,7 +54,7 @@ class Votes:
         self.pair, self.person, self.verdict = pair, person, verdict
         self.num_pairs, self.num_people = num_pairs, num_people
         self.num_by_person = np.bincount(person, minlength=num_people)
-        self.num_voted_pairs = int(np.count_nonzero(np.bincount(pair, minlength=num_pairs)))
+        self.voted_pairs = np.flatnonzero(np.bincount(pair, minlength=num_pairs))
         self.of_tie = verdict == 2
         # What a vote is under each truth: column of right, wrong_side, missed for truths 1 and 2; seen or not for tie.
         self._under_1 = np.array([0, 1, 2])[verdict]
@@ -77,14 +80,13 @@ class Votes:
 
         A vote must not vouch for itself: with three votes to a person, it would turn a guess into a certainty.
         """
-        sided, tie = self.counts(posterior)
         q_1, q_2, q_tie = np.ascontiguousarray(posterior.T)[:, self.pair]
         is_sided = q_1 + q_2
-        num_sided = sided.sum(axis=1)[self.person] - is_sided + rates.sided_strength
-        num_tie = tie.sum(axis=1)[self.person] - q_tie + rates.tie_strength
+        num_sided = rates.sided_size[self.person] - is_sided
+        num_tie = rates.tie_size[self.person] - q_tie
         # Counts with the prior's, flat: the column of a vote is its person's first one and its kind.
-        prior_and_sided = (sided + rates.sided_strength * rates.sided_mean).ravel()
-        prior_and_tie = (tie + rates.tie_strength * rates.tie_mean).ravel()
+        prior_and_sided = (rates.sided * rates.sided_size[:, None]).ravel()
+        prior_and_tie = (rates.tie * rates.tie_size[:, None]).ravel()
         found = np.empty((3, len(self.pair)))
         found[0] = prior_and_sided[self.person * 3 + self._under_1] - np.where(self.of_tie, is_sided, q_1)
         found[1] = prior_and_sided[self.person * 3 + self._under_2] - np.where(self.of_tie, is_sided, q_2)
@@ -150,15 +152,17 @@ def rates_of(votes: Votes, posterior: np.ndarray, strengths: tuple[float, float]
     """People's rates given the truths: expected counts, pulled towards those of all people."""
     sided, tie = votes.counts(posterior)
     sided_mean, tie_mean = _mean(sided, PRIOR_SIDED), _mean(tie, PRIOR_TIE)
-    ties = float(posterior[np.unique(votes.pair), 2].sum())
+    ties = float(posterior[votes.voted_pairs, 2].sum())
     return Rates(
         sided=_shrunk(sided, sided_mean, strengths[0]),
         tie=_shrunk(tie, tie_mean, strengths[1]),
-        tie_rate=(ties + PRIOR_TIE_RATE[0]) / (votes.num_voted_pairs + PRIOR_TIE_RATE.sum()),
+        tie_rate=(ties + PRIOR_TIE_RATE[0]) / (len(votes.voted_pairs) + PRIOR_TIE_RATE.sum()),
         sided_mean=sided_mean,
         tie_mean=tie_mean,
         sided_strength=strengths[0],
         tie_strength=strengths[1],
+        sided_size=sided.sum(axis=1) + strengths[0],
+        tie_size=tie.sum(axis=1) + strengths[1],
     )
 
 

@@ -55,7 +55,7 @@ def pooled_sizes(votes: Votes, posterior: np.ndarray, rates: Rates, prior: tuple
         for score in scores
     ]
     by_pair.append(np.broadcast_to(_TIE - ties, (votes.num_pairs, 3)))
-    voted = np.unique(votes.pair)
+    voted = votes.voted_pairs
     stacked, q = np.stack(by_pair, axis=2)[voted], posterior[voted]
     mean = np.einsum("pt,ptk->pk", q, stacked)
     lost = np.einsum("pt,ptk,ptl->kl", q, stacked, stacked) - mean.T @ mean
