@@ -196,7 +196,7 @@ def measure_weeks(answers: AnswersByPurpose) -> tuple[Week, ...]:
                 person=labels.people[code],
                 monday=(date(1970, 1, 5) + timedelta(weeks=week)).isoformat(),
                 num_labels=len(mine),
-                labels_per_hour=3600 * len(seconds) / seconds.sum() if seconds.sum() > 0 else None,
+                labels_per_hour=float(3600 * len(seconds) / seconds.sum()) if seconds.sum() > 0 else None,
                 known_accuracy=share_of(asked.verdict == asked.known, asked.cluster),
             )
         )

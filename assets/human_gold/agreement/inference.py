@@ -156,7 +156,7 @@ def rates_of(votes: Votes, posterior: np.ndarray, strengths: tuple[float, float]
     return Rates(
         sided=_shrunk(sided, sided_mean, strengths[0]),
         tie=_shrunk(tie, tie_mean, strengths[1]),
-        tie_rate=(ties + PRIOR_TIE_RATE[0]) / (len(votes.voted_pairs) + PRIOR_TIE_RATE.sum()),
+        tie_rate=float((ties + PRIOR_TIE_RATE[0]) / (len(votes.voted_pairs) + PRIOR_TIE_RATE.sum())),
         sided_mean=sided_mean,
         tie_mean=tie_mean,
         sided_strength=strengths[0],
