@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 _INK, _ACCENT, _GRID = "#33363b", "#3b6fb6", "#d9dce1"
@@ -55,27 +55,92 @@ def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *,
     return _markdown(figure, axes, title)
 
 
-def interval_chart(rows: Mapping[str, tuple[float, float | None, float | None]], *, title: str, unit: str) -> str:
-    """Estimates with their 95 % intervals: name to (value, low, high); an interval may be absent."""
+def interval_chart(
+    rows: Mapping[str, tuple[float, float | None, float | None]],
+    *,
+    title: str,
+    unit: str,
+    reference: float | None = 0.5,
+    flagged: Collection[str] = (),
+) -> str:
+    """Estimates with their 95 % intervals: name to (value, low, high); an interval may be absent.
+
+    Args:
+        reference: where a grey line stands, such as chance or a bar.
+        flagged: names to draw in the colour of warning; the title or the text beside the plot says what of.
+    """
     figure, axes = _figure(height=0.9 + 0.32 * max(1, len(rows)))
-    for position, (value, low, high) in enumerate(rows.values()):
+    for position, (name, (value, low, high)) in enumerate(rows.items()):
+        colour = _SERIES[1] if name in flagged else _ACCENT
         if low is not None and high is not None:
-            axes.plot([low, high], [position, position], color=_ACCENT, linewidth=2)
-        axes.plot([value], [position], "o", color=_ACCENT)
+            axes.plot([low, high], [position, position], color=colour, linewidth=2)
+        # Hollow where the interval is not given: a point alone looks surer than it is.
+        axes.plot([value], [position], "o", color=colour, mfc=colour if low is not None else "white")
         axes.annotate(f"{value:.3f}", (value, position), textcoords="offset points", xytext=(0, 6), ha="center", size=8)
     axes.set_yticks(range(len(rows)), [_short(n) for n in rows])
     axes.invert_yaxis()
     axes.margins(y=0.25)
-    axes.axvline(0.5, color=_GRID, zorder=0)
+    if reference is not None:
+        axes.axvline(reference, color=_GRID, zorder=0)
     axes.set_xlabel(unit)
     return _markdown(figure, axes, title)
 
 
-def _figure(height: float) -> Any:
+def heatmap(
+    values: Sequence[Sequence[float | None]],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+    limits: tuple[float, float],
+    unit: str = "",
+) -> str:
+    """A matrix of shares or coefficients in colour, with the value written in each cell; None is an empty cell.
+
+    Args:
+        limits: values that have the two ends of the colours. Limits of opposite sign get two colours that meet at 0.
+    """
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+
+    data = np.array([[np.nan if v is None else v for v in row] for row in values], dtype=float).reshape(
+        len(rows), len(columns)
+    )
+    low, high = limits
+    shades = ["#c4622d", "#ffffff", _ACCENT] if low < 0 < high else ["#ffffff", _ACCENT]
+    if low < 0 < high:
+        # White at 0, the stronger end at full colour.
+        low, high = -max(-low, high), max(-low, high)
+    side = 0.38 if len(columns) > 8 else 0.5
+    figure, axes = _figure(height=1.3 + side * max(1, len(rows)), width=max(4.4, 2.4 + (side + 0.12) * len(columns)))
+    colours = LinearSegmentedColormap.from_list("shares", shades)
+    colours.set_bad("#f1f2f4")
+    image = axes.imshow(np.ma.masked_invalid(data), cmap=colours, vmin=low, vmax=high, aspect="auto")
+    size = 8 if len(columns) <= 8 else 6.5
+    for row, column in zip(*np.nonzero(np.isfinite(data)), strict=True):
+        value = data[row, column]
+        strong = abs(value - (low if low == 0 else 0)) > 0.6 * max(abs(low), abs(high))
+        colour = "white" if strong else _INK
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", size=size, color=colour)
+    turned = max((len(c) for c in columns), default=0) > 6 and len(columns) > 3
+    axes.set_xticks(
+        range(len(columns)),
+        [_short(c) for c in columns],
+        rotation=40 if turned else 0,
+        ha="right" if turned else "center",
+    )
+    axes.set_yticks(range(len(rows)), [_short(r) for r in rows])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.colorbar(image, ax=axes, shrink=0.8, label=unit).ax.tick_params(labelsize=7)
+    return _markdown(figure, axes, title)
+
+
+def _figure(height: float, width: float = 6.4) -> Any:
     from matplotlib.figure import Figure
 
     # A Figure of its own, not pyplot: nothing global, nothing to close.
-    figure = Figure(figsize=(6.4, height), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors=_INK)
