@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assets.errors import ConfigError, SynprefError
+from assets.human_gold.page.settings import PageSettings
 from assets.lake import check_slug
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -166,26 +167,6 @@ class PeopleSettings(Settings):
             raise ValueError("people.persons names nobody, and the provider is simulated")
         if self.provider != "simulated" and (self.persons or self.adjudicators):
             raise ValueError(f"people.persons and adjudicators are simulated ones, and the provider is {self.provider}")
-        return self
-
-
-class PageSettings(Settings):
-    """The annotation page, which real and simulated people work through."""
-
-    # Show the source's label and the judges' verdicts once the person has answered.
-    reveal: bool = False
-    # A task that was opened and not answered goes back to the others after so many hours.
-    lease_hours: Annotated[float, Field(gt=0)] = 2.0
-    # Where a selected phrase is looked up: name to address, with {phrase} in it.
-    searches: dict[str, str] = {
-        "DuckDuckGo": "https://duckduckgo.com/?q={phrase}",
-        "Wikipedia": "https://en.wikipedia.org/w/index.php?search={phrase}",
-    }
-
-    @model_validator(mode="after")
-    def _searches_take_a_phrase(self) -> PageSettings:
-        if wrong := [u for u in self.searches.values() if "{phrase}" not in u or not u.startswith("https://")]:
-            raise ValueError(f"page.searches: {wrong[0]!r} is not an https address with {{phrase}} in it")
         return self
 
 

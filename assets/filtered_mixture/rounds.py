@@ -11,7 +11,7 @@ from assets.accounting import StageCounts
 from assets.contracts import from_rows
 from assets.errors import MissingUpstreamError
 from assets.filtered_mixture.retrieval import retrieve
-from assets.human_gold.roster import answerable_pairs, open_people
+from assets.human_gold.roster import answerable_pairs
 from assets.human_gold.selection import select_seed
 from assets.lake import Lake
 from assets.llm_annotated.guidance import open_judges
@@ -74,7 +74,7 @@ def select_seed_round(workspace: Workspace) -> RoundSelection:
         people_budget={str(split): n for split, n in settings.rounds.seed_people.items()},
         judged_budget=settings.rounds.seed_judged,
         seed=settings.seed,
-        people_can_answer=answerable_pairs(open_people(workspace)),
+        people_can_answer=answerable_pairs(workspace),
         judges_can_answer=frozenset().union(*judged) if len(judged) == len(judges) else None,
         always_people=always["pair_id"].to_pylist(),
     )

@@ -6,17 +6,25 @@ from typing import Any
 import dagster as dg
 
 from assets.errors import SynprefError
+from assets.human_gold.agreement import HumanQuality
+from assets.human_gold.agreement.charts import charts_of
 from assets.human_gold.collecting import collect_labels, people_of_round, send_to_desk
 from assets.human_gold.crowd_labels import estimate_labels
-from assets.human_gold.quality import PEOPLE_CHECKS, quality_of_people
+from assets.human_gold.quality import TITLES, quality_of_people
 from assets.human_gold.roster import tasks_for
 from assets.raw_pairs.overlap.freshness import compared
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
 from orchestration.dbt_assets import Publication, build_layer, people_variables
-from orchestration.glue import failure, now, published
+from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
+
+PEOPLE_CHECKS = {
+    "annotators_agree": "Krippendorff's alpha of all votes so far reaches the bar",
+    "every_slice_agrees": "No slice of votes has an alpha whose interval lies below the bar",
+    "nobody_needs_a_look": "Nobody prefers a side, hurries, gets worse or is wrong more often than right",
+}
 
 
 def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
@@ -75,8 +83,10 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             quality = quality_of_people(workspace, round_name)
         except SynprefError as error:
             raise failure(error) from error
-        result = published(manifest, unchanged=unchanged, people=settings.people.provider, **quality.metadata())
-        yield result._replace(check_results=quality.checks())
+        tables = {TITLES[name]: markdown_table(rows) for name, rows in quality.tables().items() if rows}
+        charts = {f"{name}_plot": plot(image) for name, image in charts_of(quality).items()}
+        result = published(manifest, unchanged=unchanged, people=settings.people.provider, **tables, **charts)
+        yield result._replace(check_results=list(_checks_of_people(quality, settings.people.min_alpha)))
 
     @dg.asset(partitions_def=partitions.rounds, deps=["human_labels"], group_name="stage_1_loop")
     def crowd_labels(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
@@ -103,3 +113,21 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         publications=lambda key, _: [Publication("gold", {"as_of_round": str(key)})],
     )
     return [annotation_tasks, human_labels, crowd_labels, gold]
+
+
+def _checks_of_people(quality: HumanQuality, bar: float) -> Iterator[dg.AssetCheckResult]:
+    alpha = quality.overall.alpha
+    low = [row for row in quality.slice_rows()[1:] if row["alpha_high"] is not None and row["alpha_high"] < bar]
+    warnings = quality.warnings()
+    facts: dict[str, dict[str, Any]] = {
+        "annotators_agree": {"alpha": "not defined" if alpha is None else alpha, "bar": bar},
+        "every_slice_agrees": {"bar": bar, "slices": markdown_table(low)},
+        "nobody_needs_a_look": {"to_look_at": markdown_table([{"what": warning} for warning in warnings])},
+    }
+    passed = {
+        "annotators_agree": alpha is not None and alpha >= bar,
+        "every_slice_agrees": not low,
+        "nobody_needs_a_look": not warnings,
+    }
+    for name, metadata in facts.items():
+        yield dg.AssetCheckResult(check_name=name, passed=passed[name], severity=FAILED_CHECK_WARNS, metadata=metadata)

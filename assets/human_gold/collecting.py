@@ -84,6 +84,6 @@ def collect_labels(workspace: Workspace, round_name: str, inputs: str, created_a
         if people.provider == "simulated":
             from assets.human_gold.simulated_people import work_through
 
-            work_through(workspace, engine, round_name)
+            work_through(workspace, engine)
         delivery = deliver(lake, engine, round_name, inputs=inputs)
     return delivery.manifest, delivery.num_new == 0

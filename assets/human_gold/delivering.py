@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -89,13 +90,14 @@ def has_news(lake: Lake, engine: Engine, round_name: str) -> bool:
 
 def answer_event(row: Mapping, round_name: str) -> dict:
     """The label event of one answer of the desk (a row of `answers_since`)."""
-    return _event(row, round_name, "person", row["task_id"], {"known_verdict": row["known_verdict"]})
+    extra = {"known_verdict": row["known_verdict"]}
+    return _event(row, round_name, "person", row["task_id"], row["answered_at"], extra)
 
 
 def decision_event(row: Mapping, round_name: str) -> dict:
     """The label event of an adjudicator's decision (a row of `decisions_since`)."""
     extra = {"adjudicated": True, "num_arguments": row["num_arguments"]}
-    return _event(row, round_name, "adjudicator", f"case {row['case_id']}", extra)
+    return _event(row, round_name, "adjudicator", f"case {row['case_id']}", row["decided_at"], extra)
 
 
 def answered(lake: Lake, round_name: str, new: pa.Table) -> StageCounts:
@@ -116,7 +118,7 @@ def answered(lake: Lake, round_name: str, new: pa.Table) -> StageCounts:
     return StageCounts(len(wanted), len(wanted) - left, {"not_answered": left} if left else {})
 
 
-def _event(row: Mapping, round_name: str, kind: str, delivery: str, extra: Mapping) -> dict:
+def _event(row: Mapping, round_name: str, kind: str, delivery: str, at: datetime, extra: Mapping) -> dict:
     version = VERSIONS[row["simulated"]]
 
     def delivered_as(revision: int) -> str:
@@ -140,7 +142,7 @@ def _event(row: Mapping, round_name: str, kind: str, delivery: str, extra: Mappi
         purpose=row.get("purpose", "label"),
         round_name=round_name,
         delivery=delivered_as(row["revision"]),
-        created_at=row["answered_at"],
+        created_at=at,
         simulated=row["simulated"],
         supersedes=supersedes,
         evidence={name: value for name, value in evidence.items() if value not in (None, [], {}, "")},

@@ -135,8 +135,8 @@ def signed_in(address: str, engine: Engine, handle: str) -> Iterator[httpx.Clien
     password = secrets.token_urlsafe(24)
     accounts.accept_invitation(accounts.invite(handle, person.role, by=None, simulated=True), password)
     with httpx.Client(base_url=address, timeout=60) as client:
-        form = client.get("/api/sign-in").raise_for_status().json()
-        fields = {"handle": handle, "password": password, "form_token": form["form_token"]}
+        client.get("/sign-in").raise_for_status()
+        fields = {"handle": handle, "password": password, "csrf_token": client.cookies["synpref_form"]}
         client.post("/sign-in", data=fields)
         session = client.get("/api/session").raise_for_status().json()
         client.headers["X-CSRF-Token"] = session["csrf_token"]

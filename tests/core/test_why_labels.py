@@ -37,7 +37,9 @@ def test_a_persons_answer_is_told_with_side_time_guideline_and_edits():
         }
     )
     assert line.startswith("person ada, round_0: 1, clearly [saw response 2 on the left, said right; took 31.5 s; ")
-    assert "guideline math 1; because of correctness, clarity; edited objectivity from 'subjective' to 'objective'" in line
+    assert (
+        "guideline math 1; because of correctness, clarity; edited objectivity from 'subjective' to 'objective'" in line
+    )
     assert "\x1b" not in line
     assert "\n" not in line
 

@@ -68,7 +68,7 @@ def decide(
 
 def _case_json(services: Services, found: ShownCase, plain: bool) -> dict[str, Any]:
     return {
-        "task": as_json(found.pair),
+        "task": as_json(services, found.pair),
         "arguments": [dict(argument) for argument in found.arguments],
         "decided_before": None if found.decided_before is None else dict(found.decided_before),
         "html": None if plain else pair_html(services, found.pair, found),

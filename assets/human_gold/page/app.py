@@ -27,6 +27,7 @@ def create_app(
     settings: PageSettings | None = None,
     clock: Callable[[], datetime] = utc_now,
     agreement: AgreementSections | None = None,
+    adjudicate: str = "no_majority",
 ) -> FastAPI:
     """The annotation page over one database.
 
@@ -36,6 +37,7 @@ def create_app(
         settings: of the page; None for the defaults.
         clock: gives the time, UTC; tests turn it.
         agreement: statistics for the manager's page, read whenever it is opened; None: the page says there are none.
+        adjudicate: which disagreements go to an adjudicator, a rule of `desk.disagreements`.
     """
     settings = settings or PageSettings()
     app = FastAPI(
@@ -43,7 +45,7 @@ def create_app(
         openapi_url=None,
         middleware=[Middleware(Headers), Middleware(BodyLimit, max_bytes=settings.max_body_bytes)],
     )
-    app.state.services = Services.over(engine, guidelines, settings, agreement, clock)
+    app.state.services = Services.over(engine, guidelines, settings, agreement, clock, adjudicate)
     for module in (entering, labelling, adjudicating, managing, guides):
         app.include_router(module.routes)
     app.mount("/static", _Static(directory=STATIC))

@@ -55,6 +55,14 @@ def shown_text(services: Services, text: str) -> ShownText:
     return ShownText(text, len(text), rendered, num_suspicious(text))
 
 
+def guideline_version(services: Services, attributes: Mapping[str, Any]) -> str:
+    """The version a label stores; empty where no guideline is written."""
+    kind = tuple(str(attributes.get(name, "")) for name in CHOICES)
+    if any(value not in CHOICES[name] for name, value in zip(CHOICES, kind, strict=True)):
+        return ""
+    return services.guidelines.version_of(*kind)
+
+
 def guideline(services: Services, attributes: Mapping[str, Any]) -> GuidelineText:
     """The guideline for a category, objectivity and controversiality, with the version a label stores."""
     kind = tuple(str(attributes.get(name, "")) for name in CHOICES)
@@ -86,8 +94,9 @@ def pair_html(services: Services, pair: ShownPair, case: ShownCase | None = None
     )
 
 
-def as_json(pair: ShownPair) -> dict[str, Any]:
-    """A pair as plain values."""
+def as_json(services: Services, pair: ShownPair) -> dict[str, Any]:
+    """A pair as plain values, with the version of the guideline that is written for it."""
     values = asdict(pair)
+    values["guideline_version"] = guideline_version(services, pair.attributes)
     values["conversation"] = [dict(turn) for turn in pair.conversation]
     return values

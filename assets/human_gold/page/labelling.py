@@ -30,6 +30,12 @@ def work(request: Request, signed_in: Annotated[SignedIn, Depends(guarding.reade
     return desk_page(request, signed_in, "work")
 
 
+@routes.get("/api/session")
+def session(signed_in: Annotated[SignedIn, Depends(guarding.reader)]) -> Response:
+    """Who is signed in, and the token that a program sends along with what changes something."""
+    return JsonReply({"person": asdict(signed_in.person), "csrf_token": signed_in.csrf_token})
+
+
 @routes.get("/api/next")
 def next_task(
     request: Request,
@@ -44,7 +50,7 @@ def next_task(
     if pair is None:
         return JsonReply({"task": None, "html": None, "progress": progress})
     html = None if plain else pair_html(services, pair)
-    return JsonReply({"task": as_json(pair), "html": html, "progress": progress})
+    return JsonReply({"task": as_json(services, pair), "html": html, "progress": progress})
 
 
 @routes.get("/api/tasks/{key}")
@@ -52,7 +58,7 @@ def task(request: Request, person: Reader, key: str, plain: bool = False) -> Res
     """A pair of this person's, answered or not."""
     services = services_of(request)
     pair = services.desk.shown(person, key)
-    return JsonReply({"task": as_json(pair), "html": None if plain else pair_html(services, pair)})
+    return JsonReply({"task": as_json(services, pair), "html": None if plain else pair_html(services, pair)})
 
 
 @routes.post("/api/answers")

@@ -63,13 +63,14 @@ class Services:
         settings: PageSettings,
         agreement: AgreementSections | None,
         clock: Callable[[], datetime],
+        adjudicate: str,
     ) -> Services:
         """The services over one database."""
         lease = timedelta(seconds=settings.lease_s)
         return cls(
             engine=engine,
             accounts=Accounts(engine, clock),
-            desk=Desk(engine, clock, lease=lease, reveal=settings.reveal, rule=settings.adjudicate),
+            desk=Desk(engine, clock, lease=lease, reveal=settings.reveal, rule=adjudicate),
             adjudication=Adjudication(engine, clock, lease),
             guidelines=guidelines,
             settings=settings,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
@@ -35,7 +33,6 @@ class PageSettings(BaseModel):
         https: the page is reached by https (through a proxy): cookies are marked Secure.
         lease_s: seconds after which a task somebody opened and left goes back to everyone.
         reveal: show the source's label and the judges' verdicts after the answer.
-        adjudicate: which disagreements go to an adjudicator.
         searches: offered for a selected phrase, in this order.
         max_body_bytes: larger requests are refused (413).
         max_rendered_chars: longer texts are shown plain only, and the page says so.
@@ -48,7 +45,6 @@ class PageSettings(BaseModel):
     https: bool = False
     lease_s: int = Field(default=7200, ge=60)
     reveal: bool = False
-    adjudicate: Literal["no_majority", "not_unanimous", "never"] = "no_majority"
     searches: tuple[Search, ...] = (
         Search(name="DuckDuckGo", url="https://duckduckgo.com/?q={query}"),
         Search(name="Bing", url="https://www.bing.com/search?q={query}"),
