@@ -118,7 +118,9 @@ def work_through(workspace: Workspace, engine: Engine) -> None:
         for person in annotators:
             with signed_in(address, engine, person.handle) as client:
                 for task in _asked(client, "/api/next"):
-                    client.post("/api/answers", json=person.answer(task, truth[task["pair_id"]])).raise_for_status()
+                    client.post(
+                        "/api/answers?plain=1", json=person.answer(task, truth[task["pair_id"]])
+                    ).raise_for_status()
         for person in adjudicators:
             with signed_in(address, engine, person.handle) as client:
                 for task in _asked(client, "/api/cases/next"):

@@ -46,7 +46,8 @@ def next_task(
     """The next pair of this person, or null; `skip` names those the page has already."""
     services = services_of(request)
     pair = services.desk.next_task(person, skip=skip)
-    progress = asdict(services.desk.progress(person))
+    # Programs show no progress, and need no HTML.
+    progress = None if plain else asdict(services.desk.progress(person))
     if pair is None:
         return JsonReply({"task": None, "html": None, "progress": progress})
     html = None if plain else pair_html(services, pair)
@@ -62,11 +63,17 @@ def task(request: Request, person: Reader, key: str, plain: bool = False) -> Res
 
 
 @routes.post("/api/answers")
-def answer(request: Request, person: Writer, body: Annotated[AnswerBody, Depends(body_of(AnswerBody))]) -> Response:
+def answer(
+    request: Request,
+    person: Writer,
+    body: Annotated[AnswerBody, Depends(body_of(AnswerBody))],
+    plain: bool = False,
+) -> Response:
     """Store an answer; one that is sent again with the same client key adds nothing."""
     services = services_of(request)
     receipt = services.desk.answer(person, body.answer())
-    return JsonReply({"receipt": receipt_json(receipt), "progress": asdict(services.desk.progress(person))})
+    progress = None if plain else asdict(services.desk.progress(person))
+    return JsonReply({"receipt": receipt_json(receipt), "progress": progress})
 
 
 @routes.post("/api/drafts")
