@@ -57,7 +57,7 @@ def progress(session: Session, person: Person, at: datetime) -> Progress:
     to_come = session.scalar(
         select(func.count()).where(
             TaskRow.person_id == person.person_id,
-            TaskRow.status == as_words("open"),
+            TaskRow.status == "open",
             TaskRow.purpose == as_words("repeat"),
             or_(TaskRow.shown_after.is_(None), TaskRow.shown_after > standing.num_answered),
         )
