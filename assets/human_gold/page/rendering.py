@@ -168,6 +168,9 @@ def _kept_attribute(tag: str, name: str, value: str) -> str | None:
         return value if value in ("auto", "ltr") else None
     if name == "target":
         return "_blank"
+    if name == "href":
+        # A relative address would lead into this page.
+        return value if value.lower().startswith(("http://", "https://", "mailto:")) else None
     return value
 
 
