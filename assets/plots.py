@@ -51,7 +51,8 @@ def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *,
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if len(series) > 1:
-        axes.legend(frameon=False, fontsize=8)
+        # Outside: inside it covers curves.
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _markdown(figure, axes, title)
 
 
@@ -76,12 +77,15 @@ def interval_chart(
             axes.plot([low, high], [position, position], color=colour, linewidth=2)
         # Hollow where the interval is not given: a point alone looks surer than it is.
         axes.plot([value], [position], "o", color=colour, mfc=colour if low is not None else "white")
-        axes.annotate(f"{value:.3f}", (value, position), textcoords="offset points", xytext=(0, 6), ha="center", size=8)
+        # Beside the plot, in a column: above its point it would stand on the neighbour's interval.
+        text = f"{value:.3f}" if low is None or high is None else f"{value:.3f}  [{low:.2f}, {high:.2f}]"
+        axes.text(1.02, position, text, transform=axes.get_yaxis_transform(), va="center", size=8, color=colour)
     axes.set_yticks(range(len(rows)), [_short(n) for n in rows])
-    axes.invert_yaxis()
-    axes.margins(y=0.25)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(axis="y", color=_GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
     if reference is not None:
-        axes.axvline(reference, color=_GRID, zorder=0)
+        axes.axvline(reference, color=_INK, linewidth=0.8, linestyle=":", zorder=0)
     axes.set_xlabel(unit)
     return _markdown(figure, axes, title)
 

@@ -66,9 +66,11 @@ def _kappa(quality: HumanQuality, shown: set[str], note: str) -> str:
         return ""
     names = sorted({name for pair in pairs for name in pair})
     values = [[pairs.get((min(a, b), max(a, b))) if a != b else None for b in names] for a in names]
-    least = min([0.0, *(k for k in pairs.values() if k is not None)])
+    known = [abs(k) for k in pairs.values() if k is not None]
+    # Two colours that meet at 0; an even scale, and one that does not make small coefficients look large.
+    most = max([0.5, *known])
     title = f"Cohen's kappa of every two people{note}"
-    return heatmap(values, rows=names, columns=names, title=title, limits=(least, 1.0), unit="kappa")
+    return heatmap(values, rows=names, columns=names, title=title, limits=(-most, most), unit="kappa")
 
 
 def _accuracy(confusions: list[PersonConfusion], note: str) -> str:
@@ -133,7 +135,11 @@ def _drift(quality: HumanQuality, shown: set[str], note: str) -> str:
             )
     if not series:
         return ""
-    title = "Agreement with the crowd over time: people who changed" if flagged else "Agreement beyond expectation"
+    title = (
+        "Agreement with the crowd: people who changed"
+        if flagged
+        else "Agreement with the crowd, less what was expected"
+    )
     size = max(block.num for one in quality.drift for block in one.blocks)
     return line_chart(series, title=title, x=f"block of up to {size} compared votes", y="share")
 
