@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo test test-faults lint format ui peers clean
+.PHONY: setup demo test test-faults test-integration label-studio lint format ui peers clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,9 @@ test: $(STAMP)
 test-faults: $(STAMP)
 	$(BIN)/python -m pytest -m faults
 
+test-integration: $(STAMP) label-studio
+	$(BIN)/python -m pytest -m integration
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,6 +49,17 @@ format: $(STAMP)
 
 ui: $(STAMP)
 	$(BIN)/synpref ui
+
+# Label Studio's pins do not go with ours (numpy 2.2); the bridge talks to its server.
+LABEL_STUDIO := .venv-label-studio
+
+label-studio: $(LABEL_STUDIO)/.installed
+
+$(LABEL_STUDIO)/.installed: requirements-label-studio.txt $(STAMP)
+	test -x $(LABEL_STUDIO)/bin/python || $(PYTHON) -m venv $(LABEL_STUDIO)
+	if [ -z "$$UV_FIND_LINKS" ] && [ -d "$$PIP_FIND_LINKS" ]; then export UV_FIND_LINKS="$$PIP_FIND_LINKS"; fi; \
+	  $(BIN)/uv pip install --quiet --python $(LABEL_STUDIO)/bin/python -r requirements-label-studio.txt
+	touch $@
 
 # Other projects' tools, for the comparisons in benchmarks/peers; their pins do not go with ours.
 PEERS := .venv-peers

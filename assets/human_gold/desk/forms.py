@@ -47,7 +47,8 @@ def checked(answer: Answer, attributes: Mapping[str, Any]) -> Answer:
     if answer.verdict not in SHOWN_VERDICTS:
         raise _invalid("verdict", f"is one of {', '.join(SHOWN_VERDICTS)}")
     sided = answer.verdict in ("left", "right")
-    if sided and answer.strength not in STRENGTHS:
+    without = answer.strength is None and not answer.strength_required
+    if sided and answer.strength not in STRENGTHS and not without:
         raise _invalid("strength", f"of a verdict for one side is {' or '.join(STRENGTHS)}")
     if not sided and answer.strength is not None:
         raise _invalid("strength", "is given for a side only")

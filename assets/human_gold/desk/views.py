@@ -116,6 +116,7 @@ class Answer:
         client_key: made by the client, once for each act of answering; 8 to 64 characters.
         verdict: one of `SHOWN_VERDICTS`.
         strength: one of `STRENGTHS`, required for left and right, None otherwise.
+        strength_required: False where another tool asked, which may know no strength.
         reasons: of `REASONS`.
         edited_attributes: all five as the form holds them, or only those changed; unchanged ones are not stored.
         guideline_version: of the guideline that was shown.
@@ -133,6 +134,7 @@ class Answer:
     guideline_version: str = ""
     active_seconds: float | None = None
     revision: int = 0
+    strength_required: bool = True
 
 
 @dataclass(frozen=True)
