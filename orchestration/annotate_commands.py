@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assets.errors import ConfigError
 from assets.settings import REPOSITORY
 from assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from assets.human_gold.bridges.reports import Taken
 
 annotate_app = typer.Typer(
     invoke_without_command=True,
@@ -76,26 +80,84 @@ def export(
     out: Annotated[Path, typer.Argument(help="JSON Lines file to write.")],
     config: ConfigOption = _SAMPLE,
 ) -> None:
-    """Write a round's open tasks as JSON Lines, for a tool of your own."""
+    """Write a round's waiting tasks as JSON Lines, for a tool of your own."""
+    from assets.guidelines import load_guidelines
     from assets.human_gold.bridges.jsonl import export_tasks
     from assets.human_gold.collecting import open_desk
 
     with open_desk(_workspace(config)) as engine:
-        typer.echo(export_tasks(engine, round_name, out))
+        written = export_tasks(engine, round_name, out, load_guidelines())
+    typer.echo(f"{out}: {written.num_tasks:,} tasks{_by_reason(written.left_out, 'left out')}")
 
 
 @annotate_app.command("import")
 def import_answers(
     files: Annotated[list[Path], typer.Argument(help="JSON Lines files of answers.")],
+    round_name: Annotated[str | None, typer.Option("--round", help="Take answers of this round alone.")] = None,
     config: ConfigOption = _SAMPLE,
 ) -> None:
     """Take answers from JSON Lines files; a file taken twice adds nothing."""
-    from assets.human_gold.bridges.jsonl import import_files
+    from assets.human_gold.bridges import jsonl
     from assets.human_gold.collecting import open_desk
 
     workspace = _workspace(config)
     with open_desk(workspace) as engine:
-        typer.echo(import_files(workspace.lake, engine, files))
+        for file in files:
+            taken = jsonl.import_answers(engine, file, round_name=round_name, rule=workspace.settings.people.adjudicate)
+            typer.echo(f"{file}: {_told(taken)}")
+            _keep(workspace, f"answers-{file.stem}", taken)
+
+
+@annotate_app.command("label-studio")
+def label_studio(
+    round_name: Annotated[str, typer.Argument(help="Round, such as round_0.")],
+    direction: Annotated[str, typer.Option(help="push, pull, or both one after the other.")] = "both",
+    person: Annotated[
+        list[str] | None, typer.Option(help="EMAIL=HANDLE of somebody who works in Label Studio; once for each.")
+    ] = None,
+    config: ConfigOption = _SAMPLE,
+) -> None:
+    """Send a round's tasks to Label Studio and bring its annotations back.
+
+    The server's address and token are LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY of the environment.
+    """
+    from assets.guidelines import load_guidelines
+    from assets.human_gold.bridges.label_studio import pull_answers, push_round
+    from assets.human_gold.bridges.label_studio_api import LabelStudio
+    from assets.human_gold.collecting import open_desk
+
+    if direction not in ("push", "pull", "both"):
+        raise typer.BadParameter("use push, pull or both", param_hint="--direction")
+    handles = dict(entry.partition("=")[::2] for entry in person or [])
+    if missing := [email for email, handle in handles.items() if not handle]:
+        raise typer.BadParameter(f"{missing[0]!r} is not EMAIL=HANDLE", param_hint="--person")
+    workspace = _workspace(config)
+    with LabelStudio.of_environment() as studio, open_desk(workspace) as engine:
+        if direction in ("push", "both"):
+            sent = push_round(studio, engine, round_name, load_guidelines())
+            typer.echo(f"sent: {sent.num_new:,} new, {sent.num_known:,} there before, {sent.num_removed:,} taken back")
+        if direction in ("pull", "both"):
+            rule = workspace.settings.people.adjudicate
+            taken = pull_answers(studio, engine, round_name, handles, rule=rule)
+            typer.echo(f"brought back: {_told(taken)}")
+            _keep(workspace, f"label-studio-{round_name}", taken)
+
+
+def _told(taken: Taken) -> str:
+    counts = taken.counts
+    corrections = f", {taken.num_corrections:,} of them corrections" if taken.num_corrections else ""
+    return f"{counts.rows_in:,} answers, {counts.rows_out:,} taken{corrections}{_by_reason(counts.dropped, 'not')}"
+
+
+def _by_reason(counts: Mapping[str, int], what: str) -> str:
+    return f"; {what}: " + ", ".join(f"{n:,} {reason}" for reason, n in counts.items()) if counts else ""
+
+
+def _keep(workspace: Workspace, source: str, taken: Taken) -> None:
+    """Answers that nobody can use stay as dead letters; a later delivery of the same name replaces them."""
+    workspace.lake.publish("dead_letters", taken.dead_letters, {"source": source})
+    if len(taken.dead_letters):
+        typer.echo(f"  dead letters: {workspace.lake.folder('dead_letters', {'source': source})}")
 
 
 def _workspace(config: Path) -> Workspace:

@@ -26,6 +26,8 @@ def small_config(folder: Path) -> Path:
     value = yaml.safe_load((REPOSITORY / "configs" / "sample.yaml").read_text("utf-8"))
     value["catalogue"] = str(REPOSITORY / "configs" / "sources" / "sample.yaml")
     value["rounds"] |= {"num_rounds": 2}
+    # Fewer answers at the page, and pairs that one person alone has seen.
+    value["people"] |= {"overlap_rate": 0.3}
     recipe = value["models"]["loop"] | {"max_steps": 20, "eval_every": 10, "hidden_size": 32, "num_layers": 1}
     value["models"] = {"loop": recipe, "gold": recipe, "final": {"tiny": recipe}}
     path = folder / "small.yaml"

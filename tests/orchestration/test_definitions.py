@@ -12,7 +12,15 @@ GROUPS = {
     | {"candidate_pool", "pool_accounting", "int_suspect_pairs", "int_suspect_rows", "quality_signals"}
     | {"contamination_hits", "text_sketches", "pair_clusters", "prompt_clusters"},
     "stage_1_loop": {"preference_attributes", "loop_reward_model", "gold_scores", "retrieved_pairs"}
-    | {"annotation_tasks", "human_labels", "gold", "gold_accounting", "judge_qualification", "llm_annotated_pairs"}
+    | {
+        "annotation_tasks",
+        "human_labels",
+        "crowd_labels",
+        "gold",
+        "gold_accounting",
+        "judge_qualification",
+        "llm_annotated_pairs",
+    }
     | {"silver", "silver_accounting"},
     "stage_2_filter": {"gold_reward_model", "best_reward_model", "pair_scores", "judge_queue", "queue_accounting"}
     | {"stage_2_verdicts", "decisions", "filtered_mixture", "mixture_accounting"},

@@ -8,6 +8,7 @@ calls are those that the SDK makes.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -45,6 +46,18 @@ class LabelStudio:
             timeout=_TIMEOUT_S,
             transport=httpx.HTTPTransport(retries=2),
         )
+
+    @classmethod
+    def of_environment(cls) -> LabelStudio:
+        """The server that LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY name.
+
+        Raises:
+            SynprefError: one of them is not set.
+        """
+        names = ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY")
+        if missing := [name for name in names if not os.environ.get(name)]:
+            raise SynprefError(f"{missing[0]} is not set.", todo="set the address and a user's token of Label Studio")
+        return cls(*(os.environ[name] for name in names))
 
     def __enter__(self) -> LabelStudio:
         return self
