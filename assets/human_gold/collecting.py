@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import Engine
 
 from assets.human_gold.delivering import deliver
 from assets.human_gold.desk.database import open_database
 from assets.human_gold.recorded_people import RecordedPeople
-from assets.human_gold.selection import in_order_of_priority, select_for_people
+from assets.human_gold.roster import answerable_pairs
+from assets.human_gold.selection import OFFERED_SCHEMA, in_order_of_priority, select_for_people
 from assets.human_gold.sending import send_batch
 from assets.partition_writer import Manifest
 from assets.pool import pool_with_splits
@@ -37,13 +39,21 @@ def people_of_round(workspace: Workspace, round_name: str) -> list[dict[str, Any
         row["pair_id"]: row["reason"]
         for row in lake.read("retrieved_pairs", columns=["pair_id", "reason"], round=round_name).to_pylist()
     }
-    pool = pool_with_splits(lake).select(["pair_id", "objectivity", "controversiality"]).to_pylist()
-    offered = [row | {"reason": retrieved[row["pair_id"]]} for row in pool if row["pair_id"] in retrieved]
-    if round_name != settings.round_names[0]:
-        # Judges answer after people in a round, so there is nothing of theirs to compare the model with yet.
-        chosen = select_for_people(offered, budget=settings.rounds.people_per_round, seed=settings.seed)
-        return chosen
-    return [row for row in in_order_of_priority(offered, settings.seed) if row["reason"] == "seed_people"]
+    pool = pool_with_splits(lake).select(["pair_id", "objectivity", "controversiality"])
+    offered = [row | {"reason": retrieved[row["pair_id"]]} for row in pool.to_pylist() if row["pair_id"] in retrieved]
+    if round_name == settings.round_names[0]:
+        return [dict(row) for row in in_order_of_priority(offered, settings.seed) if row["reason"] == "seed_people"]
+    # Judges answer after people in a round, so there is nothing of theirs to compare the model with yet.
+    nothing = {"judge_verdict": None, "judge_confidence": None, "probability_1": None}
+    chosen = select_for_people(
+        pa.Table.from_pylist([row | nothing for row in offered], schema=OFFERED_SCHEMA),
+        budget=settings.rounds.people_per_round,
+        seed=settings.seed,
+        people_can_answer=answerable_pairs(workspace),
+    )
+    of_pair = {row["pair_id"]: row for row in offered}
+    rows = [of_pair[row["pair_id"]] | row for row in chosen.table.to_pylist()]
+    return [dict(row) for row in in_order_of_priority(rows, settings.seed)]
 
 
 def send_to_desk(workspace: Workspace, round_name: str) -> dict[str, int] | None:

@@ -17,6 +17,16 @@ from assets.contracts import SPLITS
 from assets.errors import ConfigError, ContractError
 
 SEED_SCHEMA = pa.schema([("pair_id", pa.string()), ("split", pa.string()), ("asked", pa.string())])
+OFFERED_SCHEMA = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("judge_verdict", pa.string()),
+        ("judge_confidence", pa.float64()),
+        ("probability_1", pa.float64()),
+        ("objectivity", pa.string()),
+        ("controversiality", pa.string()),
+    ]
+)
 PEOPLE_SCHEMA = pa.schema([("pair_id", pa.string()), ("reason", pa.string()), ("disagreement", pa.float64())])
 
 _SEED_COLUMNS = ("pair_id", "prompt_cluster_id", "source", "stage", "split", "usable", "objectivity")
