@@ -395,9 +395,7 @@ def test_the_managers_page(page_of, window):
     window.fill("[name=why]", "a wrong source")
     window.get_by_role("button", name="Withdraw").click()
     window.get_by_role("button", name="Really withdraw").click()
-    window.wait_for_function(
-        "[...document.querySelectorAll('tbody td')].slice(1, 6).map(c => c.textContent)[4] === '1'"
-    )
+    window.wait_for_function("() => document.querySelectorAll('tbody td')[5].textContent === '1'")
 
     window.goto(f"{page.base}/manage/people")
     window.fill("[name=handle] >> visible=true", "zoe")
