@@ -83,55 +83,55 @@ def people_confusions(
         sizes: effective number of answers behind each rate, of sided pairs [people, 3] and of ties [people, 2].
         rates: the estimates.
     """
-    sided_of = _betas(rates.sided, sizes[0])
-    tie_of = _betas(rates.tie, sizes[1])
-    found = []
-    for n, name in enumerate(names):
-        right, wrong, missed = (_estimate(*sided_of[k], n) for k in range(3))
-        seen = _estimate(*tie_of[0], n)
-        found.append(
-            PersonConfusion(
-                person=name,
-                simulated=bool(simulated[n]),
-                num_votes=int(num_votes[n]),
-                right=right,
-                wrong_side=wrong,
-                missed=missed,
-                tie_seen=seen,
-                accuracy=_accuracy(sided_of[0], tie_of[0], rates.tie_rate, n),
-                weight=float(np.log(right.value / wrong.value)),
-                worse_than_chance=_is_worse(sided_of[0], sided_of[1], n),
-            )
+    right, wrong, missed = (_estimates(*beta) for beta in _betas(rates.sided, sizes[0]))
+    seen = _estimates(*_betas(rates.tie, sizes[1])[0])
+    accuracy = _estimates(*_mixed(_betas(rates.sided, sizes[0])[0], _betas(rates.tie, sizes[1])[0], rates.tie_rate))
+    worse = _probably_worse(_betas(rates.sided, sizes[0]))
+    return tuple(
+        PersonConfusion(
+            person=name,
+            simulated=bool(simulated[n]),
+            num_votes=int(num_votes[n]),
+            right=right[n],
+            wrong_side=wrong[n],
+            missed=missed[n],
+            tie_seen=seen[n],
+            accuracy=accuracy[n],
+            weight=float(np.log(right[n].value / wrong[n].value)),
+            worse_than_chance=bool(worse[n]),
         )
-    return tuple(found)
+        for n, name in enumerate(names)
+    )
 
 
-def _betas(rates: np.ndarray, sizes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+Beta = tuple[np.ndarray, np.ndarray]
+"""Both parameters of everyone's beta distribution."""
+
+
+def _betas(rates: np.ndarray, sizes: np.ndarray) -> list[Beta]:
     return [(sizes[:, k] * rates[:, k], sizes[:, k] * (1 - rates[:, k])) for k in range(rates.shape[1])]
 
 
-def _estimate(a: np.ndarray, b: np.ndarray, n: int) -> Estimate:
-    from scipy.stats import beta
+def _estimates(a: np.ndarray, b: np.ndarray) -> list[Estimate]:
+    from scipy.special import betaincinv
 
-    low, high = beta.ppf([0.025, 0.975], a[n], b[n])
-    return Estimate(float(a[n] / (a[n] + b[n])), float(low), float(high))
+    low, high = betaincinv(a, b, 0.025), betaincinv(a, b, 0.975)
+    return [Estimate(float(v), float(x), float(y)) for v, x, y in zip(a / (a + b), low, high, strict=True)]
 
 
-def _accuracy(
-    sided: tuple[np.ndarray, np.ndarray], tie: tuple[np.ndarray, np.ndarray], share: float, n: int
-) -> Estimate:
-    """Over sided pairs and ties in the crowd's mixture; the beta with the mixture's mean and variance."""
-    mean, variance = 0.0, 0.0
-    for (a, b), weight in ((sided, 1 - share), (tie, share)):
-        total = a[n] + b[n]
-        mean += weight * a[n] / total
-        variance += weight**2 * a[n] * b[n] / (total**2 * (total + 1))
+def _mixed(sided: Beta, tie: Beta, tie_rate: float) -> Beta:
+    """Right verdicts over sided pairs and ties in the crowd's mixture: the beta with that mean and variance."""
+    mean, variance = np.zeros_like(sided[0]), np.zeros_like(sided[0])
+    for (a, b), weight in ((sided, 1 - tie_rate), (tie, tie_rate)):
+        total = a + b
+        mean += weight * a / total
+        variance += weight**2 * a * b / (total**2 * (total + 1))
     size = mean * (1 - mean) / variance - 1
-    return _estimate(np.array([size * mean]), np.array([size * (1 - mean)]), 0)
+    return size * mean, size * (1 - mean)
 
 
-def _is_worse(right: tuple[np.ndarray, np.ndarray], wrong: tuple[np.ndarray, np.ndarray], n: int) -> bool:
-    """Among verdicts for a side, whether the wrong side has more than half with 97.5 % probability."""
-    from scipy.stats import beta
+def _probably_worse(sided: list[Beta]) -> np.ndarray:
+    """Among verdicts for a side, whether the wrong one has more than half with 97.5 % probability."""
+    from scipy.special import betainc
 
-    return float(beta.cdf(0.5, right[0][n], wrong[0][n])) > 0.975
+    return betainc(sided[0][0], sided[1][0], 0.5) > 0.975

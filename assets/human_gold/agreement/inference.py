@@ -20,7 +20,7 @@ _FIRST_STRENGTH = 16.0
 # Largest change of a probability at which the truths are at rest; a rougher one while the strength is still looked for.
 _TOLERANCE, _ROUGHLY = 1e-6, 1e-4
 _MAX_ITERATIONS = 2_000
-_MAX_STRENGTHS = 12
+_MAX_STRENGTHS, _SAME_STRENGTH = 12, 0.05
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def fit(votes: Votes) -> tuple[Rates, np.ndarray, int, bool]:
                 _strength(rates.tie, rates.tie_mean, tie, rates.tie_strength),
             ),
         )
-        if strengths == before:
+        if np.allclose(strengths, before, rtol=_SAME_STRENGTH):
             break
     posterior, iterations, converged = _settle(votes, posterior, strengths, _TOLERANCE)
     return rates_of(votes, posterior, strengths), posterior, iterations, converged
@@ -187,6 +187,9 @@ def _shrunk(counts: np.ndarray, mean: np.ndarray, strength: float) -> np.ndarray
 def _strength(estimates: np.ndarray, mean: np.ndarray, size: np.ndarray, strength: float) -> float:
     """The strength of the prior under which people's estimates differ as much as they do.
 
+    People differ by mean (1 - mean) / (strength + 1), and how strong the prior is is itself unsure: the strength given
+    back is the one at which they differ as much as on average over what is believed of it.
+
     An estimate's distance from the mean, freed of the pull of the strength it was made with, varies by the person's own
     sampling error, mean (1 - mean) / size, and by how people differ, mean (1 - mean) / (strength + 1). Expected counts
     themselves would not do: where the truth is unsure they make all people look alike.
@@ -203,4 +206,5 @@ def _strength(estimates: np.ndarray, mean: np.ndarray, size: np.ndarray, strengt
         free = (estimates.shape[1] - 1) / estimates.shape[1]
         likelihood = -0.5 * free * float((np.log(variance) + away**2 / variance).sum())
         scores.append(likelihood - 0.5 * ((np.log(tried) - _LOG_STRENGTH_MEAN) / _LOG_STRENGTH_SD) ** 2)
-    return float(_STRENGTHS[int(np.argmax(scores))])
+    belief = np.exp(np.array(scores) - max(scores))
+    return float(belief.sum() / (belief / (_STRENGTHS + 1)).sum() - 1)
