@@ -77,7 +77,8 @@ class Desk:
             person, at = acting(session, person, "annotator"), self._clock()
             task = own_tasks.held(session, person, skip)
             if task is None:
-                own_tasks.check_not_hoarding(session, person)
+                if skip:
+                    own_tasks.check_not_hoarding(session, person)
                 task = own_tasks.reserved(session, person, skip, postponed=False)
             if task is None:
                 pool.end_leases(session, at, self._lease, asking=person.person_id)

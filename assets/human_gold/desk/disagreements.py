@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine, and_, func, select
+from sqlalchemy import Engine, and_, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from assets.human_gold.desk.database import Clock, now, reading, writing
@@ -14,6 +14,21 @@ from assets.human_gold.desk.schema import AnswerRow, CaseRow, TaskRow
 from assets.human_gold.desk.views import DeskError
 
 RULES = ("no_majority", "not_unanimous", "never")
+
+# Statements are made once: making one takes longer than SQLite takes to run it.
+_LABELS = select(TaskRow.task_id, TaskRow.status).where(
+    TaskRow.pair_id == bindparam("pair_id"),
+    TaskRow.round_name == bindparam("round_name"),
+    TaskRow.purpose == "label",
+)
+_CASE = select(CaseRow).where(CaseRow.pair_id == bindparam("pair_id"), CaseRow.round_name == bindparam("round_name"))
+_later = aliased(AnswerRow)
+_newer = select(_later.answer_id).where(_later.task_id == AnswerRow.task_id, _later.revision > AnswerRow.revision)
+_IN_FORCE = (
+    select(AnswerRow)
+    .where(AnswerRow.task_id.in_(bindparam("tasks", expanding=True)), ~_newer.exists())
+    .order_by(AnswerRow.task_id)
+)
 
 # Pairs of one transaction.
 _AT_ONCE = 200
@@ -54,15 +69,12 @@ def settle(session: Session, pair_id: str, round_name: str, rule: str, at: datet
     Returns:
         Whether a case was opened, or opened again.
     """
-    tasks = session.execute(
-        select(TaskRow.task_id, TaskRow.status).where(
-            TaskRow.pair_id == pair_id, TaskRow.round_name == round_name, TaskRow.purpose == "label"
-        )
-    ).all()
+    of = {"pair_id": pair_id, "round_name": round_name}
+    tasks = session.execute(_LABELS, of).all()
     if any(task.status in ("open", "claimed") for task in tasks):
         return False
     verdicts = in_force(session, [task.task_id for task in tasks if task.status == "answered"])
-    found = session.scalars(select(CaseRow).where(CaseRow.pair_id == pair_id, CaseRow.round_name == round_name)).first()
+    found = session.scalars(_CASE, of).first()
     if not disagree([answer.verdict for answer in verdicts], rule):
         if found is not None and found.status in ("open", "claimed"):
             found.status, found.withdrawn_for, found.claimed_at = "withdrawn", "settled", None
@@ -79,10 +91,7 @@ def settle(session: Session, pair_id: str, round_name: str, rule: str, at: datet
 
 def in_force(session: Session, task_ids: Sequence[str]) -> list[AnswerRow]:
     """The last revision of each task's answer, by task id."""
-    later = aliased(AnswerRow)
-    newer = select(later.answer_id).where(later.task_id == AnswerRow.task_id, later.revision > AnswerRow.revision)
-    query = select(AnswerRow).where(AnswerRow.task_id.in_(task_ids), ~newer.exists()).order_by(AnswerRow.task_id)
-    return list(session.scalars(query))
+    return list(session.scalars(_IN_FORCE, {"tasks": list(task_ids)}))
 
 
 def open_cases(engine: Engine, rule: str, clock: Clock = now) -> int:
@@ -106,7 +115,6 @@ def open_cases(engine: Engine, rule: str, clock: Clock = now) -> int:
 
 def _unsettled(engine: Engine, rule: str) -> list[tuple[str, str]]:
     """Complete pairs whose answers disagree and that have no case, or the other way round; looked for in one pass."""
-    later = aliased(AnswerRow)
     waiting = aliased(TaskRow)
     unanswered = select(waiting.task_id).where(
         waiting.pair_id == TaskRow.pair_id,
@@ -114,11 +122,10 @@ def _unsettled(engine: Engine, rule: str) -> list[tuple[str, str]]:
         waiting.purpose == "label",
         waiting.status.in_(("open", "claimed")),
     )
-    newer = select(later.answer_id).where(later.task_id == AnswerRow.task_id, later.revision > AnswerRow.revision)
     query = (
         select(TaskRow.pair_id, TaskRow.round_name, AnswerRow.verdict, func.count())
         .join(TaskRow, and_(TaskRow.task_id == AnswerRow.task_id, TaskRow.purpose == "label"))
-        .where(~newer.exists(), ~unanswered.exists())
+        .where(~_newer.exists(), ~unanswered.exists())
         .group_by(TaskRow.pair_id, TaskRow.round_name, AnswerRow.verdict)
         .order_by(TaskRow.round_name, TaskRow.pair_id)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from statistics import median
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from assets.human_gold.desk.database import as_words
@@ -14,6 +14,25 @@ from assets.human_gold.desk.showing import beginning, last_answer
 from assets.human_gold.desk.views import Past, Person, Progress
 
 _NUM_TIMED, _FEWEST_TIMED = 50, 5
+
+# Statements are made once: making one takes longer than SQLite takes to run it.
+_mine = AnswerRow.person_id == bindparam("person_id")
+_STANDING = select(StandingRow.num_answered, StandingRow.num_waiting, StandingRow.num_blocked).where(
+    StandingRow.person_id == bindparam("person_id")
+)
+_ALL = select(
+    func.coalesce(func.sum(BatchRow.num_open + BatchRow.num_claimed), 0),
+    func.coalesce(func.sum(BatchRow.num_answered), 0),
+    func.coalesce(func.sum(BatchRow.num_pool), 0),
+)
+_TO_COME = select(func.count()).where(
+    TaskRow.person_id == bindparam("person_id"),
+    TaskRow.status == "open",
+    TaskRow.purpose == as_words("repeat"),
+    or_(TaskRow.shown_after.is_(None), TaskRow.shown_after > bindparam("num_answered")),
+)
+_TODAY = select(func.count()).where(_mine, AnswerRow.revision == 0, AnswerRow.answered_at >= bindparam("midnight"))
+_TIMES = select(AnswerRow.active_seconds).where(_mine).order_by(AnswerRow.answer_id.desc()).limit(_NUM_TIMED)
 
 
 def history(session: Session, person: Person, limit: int, before: str | None) -> list[Past]:
@@ -44,31 +63,17 @@ def history(session: Session, person: Person, limit: int, before: str | None) ->
 
 def progress(session: Session, person: Person, at: datetime) -> Progress:
     """How far the person and everyone is; from kept counts, so that it may be asked after every answer."""
+    who = {"person_id": person.person_id}
+    standing = session.execute(_STANDING, who).one()
+    left, done, in_pool = session.execute(_ALL).one()
+    to_come = session.scalar(_TO_COME, {**who, "num_answered": standing.num_answered}) or 0
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    mine = AnswerRow.person_id == person.person_id
-    standing = session.get_one(StandingRow, person.person_id)
-    left, done, in_pool = session.execute(
-        select(
-            func.coalesce(func.sum(BatchRow.num_open + BatchRow.num_claimed), 0),
-            func.coalesce(func.sum(BatchRow.num_answered), 0),
-            func.coalesce(func.sum(BatchRow.num_pool), 0),
-        )
-    ).one()
-    to_come = session.scalar(
-        select(func.count()).where(
-            TaskRow.person_id == person.person_id,
-            TaskRow.status == as_words("open"),
-            TaskRow.purpose == as_words("repeat"),
-            or_(TaskRow.shown_after.is_(None), TaskRow.shown_after > standing.num_answered),
-        )
-    )
-    today = session.scalar(select(func.count()).where(mine, AnswerRow.revision == 0, AnswerRow.answered_at >= midnight))
-    last = select(AnswerRow.active_seconds).where(mine).order_by(AnswerRow.answer_id.desc()).limit(_NUM_TIMED)
-    seconds = [value for value in session.scalars(last) if value is not None]
+    today = session.scalar(_TODAY, {**who, "midnight": midnight}) or 0
+    seconds = [value for value in session.scalars(_TIMES, who) if value is not None]
     return Progress(
         mine_done=standing.num_answered,
-        mine_today=today or 0,
-        mine_left=standing.num_waiting - (to_come or 0) + in_pool - standing.num_blocked,
+        mine_today=today,
+        mine_left=standing.num_waiting - to_come + in_pool - standing.num_blocked,
         all_done=done,
         all_left=left,
         median_seconds=median(seconds) if len(seconds) >= _FEWEST_TIMED else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from assets.human_gold.desk.pool import draw_side
@@ -15,6 +15,21 @@ from assets.human_gold.desk.views import NotAllowed, Person
 
 MAX_HELD = 20
 """Tasks that a person may hold at once: enough for any page that loads ahead, too few to hoard."""
+
+# Statements are made once: making one takes longer than SQLite takes to run it.
+_MINE = (
+    select(TaskRow)
+    .where(TaskRow.person_id == bindparam("person_id"), TaskRow.task_id.not_in(bindparam("skip", expanding=True)))
+    .order_by(TaskRow.postponed, TaskRow.priority, TaskRow.task_id)
+    .limit(1)
+)
+_num_answered = select(StandingRow.num_answered).where(StandingRow.person_id == bindparam("person_id"))
+_WAITING = _MINE.where(
+    TaskRow.status == "open",
+    or_(TaskRow.purpose != "repeat", TaskRow.shown_after <= _num_answered.scalar_subquery()),
+)
+_HELD = _MINE.where(TaskRow.status == "claimed")
+_RESERVED, _PUT_OFF = _WAITING.where(TaskRow.postponed == 0), _WAITING.where(TaskRow.postponed > 0)
 
 
 def own(session: Session, person: Person, key: str) -> TaskRow:
@@ -31,27 +46,13 @@ def own(session: Session, person: Person, key: str) -> TaskRow:
 
 def held(session: Session, person: Person, skip: Collection[str]) -> TaskRow | None:
     """The first task that the person has taken and not answered."""
-    return _first(session, person, skip, TaskRow.status == "claimed")
+    return session.scalars(_HELD, {"person_id": person.person_id, "skip": list(skip)}).first()
 
 
 def reserved(session: Session, person: Person, skip: Collection[str], *, postponed: bool) -> TaskRow | None:
     """The first task that waits for the person: repeats only when they are due; what was put off, or what was not."""
-    num_answered = select(StandingRow.num_answered).where(StandingRow.person_id == person.person_id).scalar_subquery()
-    return _first(
-        session,
-        person,
-        skip,
-        TaskRow.status == "open",
-        TaskRow.postponed > 0 if postponed else TaskRow.postponed == 0,
-        or_(TaskRow.purpose != "repeat", TaskRow.shown_after <= num_answered),
-    )
-
-
-def _first(session: Session, person: Person, skip: Collection[str], *conditions) -> TaskRow | None:
-    query = select(TaskRow).where(TaskRow.person_id == person.person_id, *conditions)
-    if skip:
-        query = query.where(TaskRow.task_id.not_in(skip))
-    return session.scalars(query.order_by(TaskRow.postponed, TaskRow.priority, TaskRow.task_id).limit(1)).first()
+    query = _PUT_OFF if postponed else _RESERVED
+    return session.scalars(query, {"person_id": person.person_id, "skip": list(skip)}).first()
 
 
 def check_not_hoarding(session: Session, person: Person) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from assets.human_gold.desk.schema import ROLES, PersonRow
 from assets.human_gold.desk.views import DeskError, NotAllowed, Person
 
 _MAX_HANDLE = 100
+_BY_ID = select(PersonRow).where(PersonRow.person_id == bindparam("person_id"))
 
 
 def plain_name(handle: str) -> str:
@@ -68,7 +69,7 @@ def acting(session: Session, person: Person, role: str) -> Person:
     Raises:
         NotAllowed: they are not active, or their role does not reach.
     """
-    row = session.get(PersonRow, person.person_id)
+    row = session.scalars(_BY_ID, {"person_id": person.person_id}).first()
     if row is None or not view(row).may(role):
         raise NotAllowed(f"This needs an active account with the role {role}.", where=person.handle)
     return view(row)

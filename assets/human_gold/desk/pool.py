@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, literal, select, tuple_, update
+from sqlalchemy import bindparam, exists, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from assets.human_gold.desk import audit
@@ -18,8 +18,43 @@ from assets.human_gold.desk.views import Person
 LEASE_RAN_OUT = "lease_ran_out"
 """Action of the audit log: who held the task, which shows that an answer that comes later is theirs."""
 
-# Leases that are looked through at a time; the rest wait for the next who asks.
-_MAX_LAPSED = 500
+# Statements are made once: making one takes longer than SQLite takes to run it.
+_POOL = select(TaskRow.task_id, TaskRow.pair_id, TaskRow.priority).where(
+    TaskRow.status == as_words("open"), TaskRow.person_id.is_(None), TaskRow.purpose != as_words("repeat")
+)
+_IN_POOL = _POOL.where(TaskRow.task_id.in_(bindparam("skip", expanding=True)))
+_LAST = _POOL.order_by(TaskRow.priority.desc(), TaskRow.task_id.desc()).limit(1)
+_mine = aliased(TaskRow)
+_NEXT = (
+    _POOL.where(
+        tuple_(TaskRow.priority, TaskRow.task_id) > tuple_(bindparam("priority"), bindparam("task_id")),
+        ~exists().where(_mine.pair_id == TaskRow.pair_id, _mine.person_id == bindparam("person_id")),
+        TaskRow.task_id.not_in(bindparam("skip", expanding=True)),
+    )
+    .order_by(TaskRow.priority, TaskRow.task_id)
+    .limit(1)
+)
+_standings = StandingRow.__table__
+_START = select(_standings.c.after_priority, _standings.c.after_task).where(
+    _standings.c.person_id == bindparam("person_id")
+)
+_MOVE = (
+    update(_standings)
+    .where(_standings.c.person_id == bindparam("of"))
+    .values(after_priority=bindparam("last_priority"), after_task=bindparam("last_task"))
+)
+_SEED = select(BatchRow.seed).where(BatchRow.round_name == bindparam("round_name"))
+_LAPSED = (
+    select(TaskRow.task_id, TaskRow.pair_id)
+    .where(
+        TaskRow.claimed_at < bindparam("limit"),
+        TaskRow.claimed_at.is_not(None),
+        TaskRow.person_id != bindparam("asking"),
+    )
+    .order_by(TaskRow.claimed_at)
+    # The rest wait for the next who asks.
+    .limit(500)
+)
 
 
 def take(session: Session, person: Person, at: datetime, skip: Collection[str]) -> TaskRow | None:
@@ -34,31 +69,18 @@ def take(session: Session, person: Person, at: datetime, skip: Collection[str]) 
         at: now; the lease begins.
         skip: task ids that are not wanted.
     """
-    start = session.execute(
-        select(StandingRow.after_priority, StandingRow.after_task).where(StandingRow.person_id == person.person_id)
-    ).one()
-    mine = aliased(TaskRow)
-    had = exists().where(mine.pair_id == TaskRow.pair_id, mine.person_id == person.person_id)
-    place = tuple_(TaskRow.priority, TaskRow.task_id)
-    pool = select(TaskRow.task_id, TaskRow.pair_id, TaskRow.priority).where(
-        TaskRow.status == as_words("open"), TaskRow.person_id.is_(None), TaskRow.purpose != as_words("repeat")
-    )
-    wanted = pool.where(place > tuple_(literal(start.after_priority), literal(start.after_task)), ~had)
+    who = {"person_id": person.person_id}
+    start = session.execute(_START, who).one()
     # Of what is skipped, most is the person's own already, which is not in the pool.
-    skipped = session.scalars(pool.where(TaskRow.task_id.in_(skip))).all() if skip else []
-    if skipped:
-        wanted = wanted.where(TaskRow.task_id.not_in(skipped))
-    found = session.execute(wanted.order_by(TaskRow.priority, TaskRow.task_id).limit(1)).first()
+    skipped = session.scalars(_IN_POOL, {"skip": list(skip)}).all() if skip else []
+    place = {"priority": start.after_priority, "task_id": start.after_task}
+    found = session.execute(_NEXT, {**who, **place, "skip": list(skipped)}).first()
     if not skipped:
         # Else a task that was skipped may lie before, and the next search begins where this one did.
-        last = found or session.execute(pool.order_by(TaskRow.priority.desc(), TaskRow.task_id.desc()).limit(1)).first()
+        last = found or session.execute(_LAST).first()
         if last is not None:
-            session.execute(
-                update(StandingRow)
-                .where(StandingRow.person_id == person.person_id)
-                .values(after_priority=last.priority, after_task=last.task_id)
-                .execution_options(synchronize_session=False)
-            )
+            at_last = {"last_priority": last.priority, "last_task": last.task_id}
+            session.execute(_MOVE, {"of": person.person_id, **at_last})
     if found is None:
         return None
     with tallied(session, [found.pair_id]) as tasks:
@@ -69,14 +91,14 @@ def take(session: Session, person: Person, at: datetime, skip: Collection[str]) 
 
 def give(session: Session, task: TaskRow, person: Person, at: datetime) -> None:
     """Make a task of the pool the person's, on lease. Only inside `tallied`."""
-    task.person_id, task.status, task.claimed_at = person.person_id, "claimed", at
     draw_side(session, task, person.handle)
+    task.person_id, task.status, task.claimed_at = person.person_id, "claimed", at
 
 
 def draw_side(session: Session, task: TaskRow, handle: str) -> None:
     """Draw what the person sees on the left, unless the batch said it."""
     if task.left_response is None:
-        seed = session.scalar(select(BatchRow.seed).where(BatchRow.round_name == task.round_name))
+        seed = session.scalar(_SEED, {"round_name": task.round_name})
         kind = "left again" if task.purpose == "repeat" else "left"
         task.left_response = draw_left(seed or 0, task.pair_id, handle, kind)
 
@@ -91,12 +113,7 @@ def put_back(task: TaskRow) -> None:
 
 def end_leases(session: Session, at: datetime, lease: timedelta, *, asking: int) -> None:
     """Take back what others have held for longer than the lease; who asks is there, and keeps theirs."""
-    lapsed = session.execute(
-        select(TaskRow.task_id, TaskRow.pair_id)
-        .where(TaskRow.claimed_at < at - lease, TaskRow.claimed_at.is_not(None), TaskRow.person_id != asking)
-        .order_by(TaskRow.claimed_at)
-        .limit(_MAX_LAPSED)
-    ).all()
+    lapsed = session.execute(_LAPSED, {"limit": at - lease, "asking": asking}).all()
     if not lapsed:
         return
     ids = {row.task_id for row in lapsed}

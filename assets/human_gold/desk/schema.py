@@ -166,7 +166,17 @@ class TaskRow(Base):
 
     __tablename__ = "tasks"
     __table_args__ = (
-        Index("tasks_of_person", "person_id", "status", "postponed", "priority", "task_id"),
+        # Without what is nobody's, or SQLite looks for the pool here and sorts it.
+        Index(
+            "tasks_of_person",
+            "person_id",
+            "status",
+            "postponed",
+            "priority",
+            "task_id",
+            sqlite_where=text("person_id IS NOT NULL"),
+            postgresql_where=text("person_id IS NOT NULL"),
+        ),
         # The pair stands in it so that a search down the pool reads nothing else.
         Index(
             "tasks_in_pool",
@@ -187,9 +197,10 @@ class TaskRow(Base):
         Index(
             "repeats_to_come",
             "person_id",
+            "status",
             "shown_after",
-            sqlite_where=text("status = 'open' AND purpose = 'repeat'"),
-            postgresql_where=text("status = 'open' AND purpose = 'repeat'"),
+            sqlite_where=text("purpose = 'repeat'"),
+            postgresql_where=text("purpose = 'repeat'"),
         ),
     )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from assets.human_gold.desk.schema import AnswerRow, DecisionRow, DraftRow, ItemRow, TaskRow
 from assets.human_gold.desk.views import ShownPair
 
 _BEGINNING = 120
+# Made once: making a statement takes longer than SQLite takes to run it.
+_LAST = select(AnswerRow).where(AnswerRow.task_id == bindparam("task_id")).order_by(AnswerRow.revision.desc()).limit(1)
 
 
 def form_of(given: AnswerRow | DecisionRow) -> dict[str, Any]:
@@ -71,8 +73,7 @@ def task_as_shown(session: Session, task: TaskRow) -> ShownPair:
 
 def last_answer(session: Session, task_id: str) -> AnswerRow | None:
     """The answer in force."""
-    query = select(AnswerRow).where(AnswerRow.task_id == task_id).order_by(AnswerRow.revision.desc()).limit(1)
-    return session.scalars(query).first()
+    return session.scalars(_LAST, {"task_id": task_id}).first()
 
 
 def beginning(item: ItemRow) -> str:

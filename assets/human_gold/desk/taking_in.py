@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from assets.human_gold.desk import audit, pool
 from assets.human_gold.desk.disagreements import settle
 from assets.human_gold.desk.forms import checked
 from assets.human_gold.desk.repeats import bind_repeats
-from assets.human_gold.desk.schema import AnswerRow, AuditRow, BatchRow, DraftRow, ItemRow, TaskRow
+from assets.human_gold.desk.schema import AnswerRow, AuditRow, Base, ItemRow, TaskRow
 from assets.human_gold.desk.showing import last_answer
 from assets.human_gold.desk.sides import canonical, reveal
 from assets.human_gold.desk.tallies import in_pool, tallied
@@ -29,6 +29,13 @@ from assets.human_gold.desk.views import (
 
 REFUSED = "answer_refused"
 """Action of the audit log under which an answer that cannot count is kept."""
+
+
+# Statements are made once: making one takes longer than SQLite takes to run it.
+_SENT = select(AnswerRow).where(AnswerRow.client_key == bindparam("client_key"))
+_drafts, _batches = Base.metadata.tables["drafts"], Base.metadata.tables["batches"]
+_DROP_DRAFT = delete(_drafts).where(_drafts.c.key == bindparam("of"), _drafts.c.person_id == bindparam("by"))
+_LAST_ANSWER = update(_batches).where(_batches.c.round_name == bindparam("of")).values(last_answer_id=bindparam("last"))
 
 
 def store(
@@ -55,7 +62,7 @@ def store(
         raise NotAllowed("This is not a task of yours.", where=answer.key[:80], todo="go on with the next")
     item = session.get_one(ItemRow, task.pair_id)
     answer = checked(answer, item.attributes)
-    sent_before = session.scalars(select(AnswerRow).where(AnswerRow.client_key == answer.client_key)).first()
+    sent_before = session.scalars(_SENT, {"client_key": answer.client_key}).first()
     if sent_before is not None:
         if (sent_before.task_id, sent_before.person_id) != (task.task_id, person.person_id):
             raise InvalidAnswer("The client key was used for another answer.", where="client_key")
@@ -94,13 +101,8 @@ def store(
         session.flush()
         if revision == 0:
             bind_repeats(session, tasks)
-    session.execute(delete(DraftRow).where(DraftRow.key == task.task_id, DraftRow.person_id == person.person_id))
-    session.execute(
-        update(BatchRow)
-        .where(BatchRow.round_name == task.round_name)
-        .values(last_answer_id=row.answer_id)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(_DROP_DRAFT, {"of": task.task_id, "by": person.person_id})
+    session.execute(_LAST_ANSWER, {"of": task.round_name, "last": row.answer_id})
     if task.purpose == "label":
         settle(session, task.pair_id, task.round_name, rule, at)
     return _receipt(task, item, revision, revealing, repeated=False)

@@ -9,14 +9,34 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Table, Update, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from assets.human_gold.desk.schema import BatchRow, StandingRow, TaskRow
+from assets.human_gold.desk.schema import Base, StandingRow, TaskRow
 
 Tally = Counter[tuple[str, str | int, str]]
 """("round", its name, column) or ("person", id, column) to a count."""
+
+_COLUMNS = {
+    "round": ("num_open", "num_pool", "num_claimed", "num_answered", "num_withdrawn", "num_repeats_left"),
+    "person": ("num_answered", "num_waiting", "num_blocked"),
+}
+_OF_PAIRS = select(TaskRow).where(TaskRow.pair_id.in_(bindparam("pairs", expanding=True)))
+
+
+def _addition(table: Table, key: ColumnElement[Any], columns: Sequence[str]) -> Update:
+    added = {name: table.c[name] + bindparam(f"add_{name}") for name in columns}
+    return update(table).where(key == bindparam("of")).values(added)
+
+
+_batches, _standings = Base.metadata.tables["batches"], Base.metadata.tables["standings"]
+# Statements are made once: making one takes longer than SQLite takes to run it.
+_ADD = {
+    "round": _addition(_batches, _batches.c.round_name, _COLUMNS["round"]),
+    "person": _addition(_standings, _standings.c.person_id, _COLUMNS["person"]),
+}
 
 # Fewer than SQLite takes as parameters of one statement.
 CHUNK = 5_000
@@ -63,7 +83,7 @@ def tallied(session: Session, pair_ids: Collection[str]) -> Iterator[list[TaskRo
     """
     tasks: list[TaskRow] = []
     for some in chunks(sorted(set(pair_ids))):
-        tasks += session.scalars(select(TaskRow).where(TaskRow.pair_id.in_(some)))
+        tasks += session.scalars(_OF_PAIRS, {"pairs": list(some)})
     before, pool_before = tally(tasks), {task.task_id for task in tasks if in_pool(task)}
     yield tasks
     session.add_all(tasks)
@@ -88,11 +108,5 @@ def _add(session: Session, after: Tally, before: Tally) -> None:
         if difference:
             changed[kind, name][column] = difference
     for (kind, name), differences in changed.items():
-        table = BatchRow if kind == "round" else StandingRow
-        key = BatchRow.round_name if kind == "round" else StandingRow.person_id
-        session.execute(
-            update(table)
-            .where(key == name)
-            .values({column: getattr(table, column) + difference for column, difference in differences.items()})
-            .execution_options(synchronize_session=False)
-        )
+        added = {f"add_{column}": differences.get(column, 0) for column in _COLUMNS[kind]}
+        session.execute(_ADD[kind], {"of": name, **added})

@@ -192,10 +192,10 @@ def upgrade() -> None:
     op.create_index(
         "repeats_to_come",
         "tasks",
-        ["person_id", "shown_after"],
+        ["person_id", "status", "shown_after"],
         unique=False,
-        sqlite_where=sa.text("status = 'open' AND purpose = 'repeat'"),
-        postgresql_where=sa.text("status = 'open' AND purpose = 'repeat'"),
+        sqlite_where=sa.text("purpose = 'repeat'"),
+        postgresql_where=sa.text("purpose = 'repeat'"),
     )
     op.create_index(
         "tasks_in_pool",
@@ -207,7 +207,12 @@ def upgrade() -> None:
     )
     op.create_index("tasks_of_pair", "tasks", ["pair_id", "person_id"], unique=False)
     op.create_index(
-        "tasks_of_person", "tasks", ["person_id", "status", "postponed", "priority", "task_id"], unique=False
+        "tasks_of_person",
+        "tasks",
+        ["person_id", "status", "postponed", "priority", "task_id"],
+        unique=False,
+        sqlite_where=sa.text("person_id IS NOT NULL"),
+        postgresql_where=sa.text("person_id IS NOT NULL"),
     )
     op.create_index("tasks_of_round", "tasks", ["round_name", "pair_id"], unique=False)
     op.create_index(
