@@ -79,10 +79,8 @@ def label_config() -> str:
     reasons = "\n".join(f"    <Choice value={quoteattr(reason)}/>" for reason in REASONS)
     choices = []
     for name, values in _CHOICES.items():
-        choices.append(
-            f'  <Choices name="{name}" toName="conversation" choice="single" layout="select" '
-            f'placeholder="{name.replace("_", " ").capitalize()}, if it is another">'
-        )
+        choices.append(f'  <Header value="{name.replace("_", " ").capitalize()}, if it is another" size="5"/>')
+        choices.append(f'  <Choices name="{name}" toName="conversation" choice="single" layout="select">')
         choices += [f"    <Choice value={quoteattr(value)}/>" for value in values]
         choices.append("  </Choices>")
     return _TEMPLATE.read_text("utf-8").replace("{reasons}", reasons).replace("{choices}", "\n".join(choices))
