@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -50,6 +50,8 @@ _TEMPLATE = Path(__file__).with_name("label_studio.xml")
 _TASKS_AT_ONCE = 20
 # Annotations that were being written while the last pull read; seeing one twice adds nothing.
 _OVERLAP = timedelta(minutes=1)
+# The only form of UTC time that its filters read.
+_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _CHOICES = {"task_category": TASK_CATEGORIES, "objectivity": OBJECTIVITY, "controversiality": CONTROVERSIALITY}
 
 
@@ -77,10 +79,8 @@ def label_config() -> str:
     reasons = "\n".join(f"    <Choice value={quoteattr(reason)}/>" for reason in REASONS)
     choices = []
     for name, values in _CHOICES.items():
-        choices.append(
-            f'  <Choices name="{name}" toName="conversation" choice="single" layout="select" '
-            f'placeholder="{name.replace("_", " ").capitalize()}, if it is another">'
-        )
+        choices.append(f'  <Header value="{name.replace("_", " ").capitalize()}, if it is another" size="5"/>')
+        choices.append(f'  <Choices name="{name}" toName="conversation" choice="single" layout="select">')
         choices += [f"    <Choice value={quoteattr(value)}/>" for value in values]
         choices.append("  </Choices>")
     return _TEMPLATE.read_text("utf-8").replace("{reasons}", reasons).replace("{choices}", "\n".join(choices))
@@ -174,7 +174,7 @@ def pull_answers(
     intake = Intake(engine, "label_studio", round_name=round_name, clock=clock, rule=rule)
     newest = None
     for task in studio.tasks(project, since):
-        changed = time_of(task["updated_at"])
+        changed = time_of(task["updated_at"]).astimezone(UTC)
         newest = changed if newest is None else max(newest, changed)
         for annotation in sorted(task["annotations"], key=lambda annotation: annotation["id"]):
             if annotation["was_cancelled"]:
@@ -184,7 +184,7 @@ def pull_answers(
             read = read_annotation(task["data"], annotation, email, handles)
             outcome = read if isinstance(read, Outcome) else intake.take(read)
             report.add(annotation["id"], outcome, json.dumps(annotation["result"], sort_keys=True))
-    taken = report.close(since if newest is None else (newest - _OVERLAP).isoformat())
+    taken = report.close(since if newest is None else (newest - _OVERLAP).strftime(_TIME))
     write_down(engine, clock, "label_studio_pulled", round_name, {"url": studio.url, **taken.summary})
     return taken
 

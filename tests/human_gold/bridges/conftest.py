@@ -28,8 +28,8 @@ def item(pair_id, first="first of {}", second="second of {}", prompt=None):
         pair_id,
         "secret source",
         prompt or [{"role": "user", "content": f"question {pair_id}"}],
-        first.format(pair_id),
-        second.format(pair_id),
+        first.replace("{}", pair_id),
+        second.replace("{}", pair_id),
         ATTRIBUTES,
         HIDDEN,
     )
