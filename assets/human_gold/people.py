@@ -1,4 +1,4 @@
-"""People: who answers annotation tasks. Providers behind one protocol; the inbox of real people is in `inbox`."""
+"""People: who answers annotation tasks without a page. Providers behind one protocol."""
 
 from __future__ import annotations
 
