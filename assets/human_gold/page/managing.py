@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from assets.human_gold.desk import batches
+from assets.human_gold.desk.disagreements import open_cases
 from assets.human_gold.desk.schema import ROLES
 from assets.human_gold.desk.views import DeskError, InvalidAnswer, Person, SignedIn
 from assets.human_gold.page import guarding
@@ -49,7 +51,7 @@ def agreement(request: Request, person: ManagingReader, signed_in: Session) -> R
     shown = [
         {
             "title": title,
-            "columns": list(dict.fromkeys(column for row in rows for column in row)),
+            "columns": _columns(rows),
             "rows": rows,
             # Only pictures that are in the page already: nothing is fetched from elsewhere.
             "plots": [plot for plot in plots if plot.startswith("data:image/")],
@@ -120,7 +122,15 @@ def withdraw(
         why=body.why,
         clock=services.clock,
     )
+    # What is left of a pair's answers may be complete now, and in disagreement.
+    open_cases(services.engine, services.settings.adjudicate, services.clock)
     return JsonReply({"num_withdrawn": done})
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool]]:
+    """The table's columns in the order they first come, each with whether it holds numbers."""
+    names = dict.fromkeys(column for row in rows for column in row)
+    return [(name, any(isinstance(row.get(name), int | float) for row in rows)) for name in names]
 
 
 def _known(request: Request, handle: str) -> Person:

@@ -42,7 +42,7 @@ def labels_per_hour(engine: Engine, now: datetime) -> list[Pace]:
             PersonRow.simulated,
             func.count(),
             func.count(AnswerRow.active_seconds),
-            func.coalesce(func.sum(AnswerRow.active_seconds), 0.0),
+            func.sum(AnswerRow.active_seconds),
             func.max(AnswerRow.answered_at),
         )
         .join(PersonRow, PersonRow.person_id == AnswerRow.person_id)
@@ -53,7 +53,7 @@ def labels_per_hour(engine: Engine, now: datetime) -> list[Pace]:
     with engine.connect() as connection:
         rows = connection.execute(counted).all()
     return [
-        Pace(handle, name, simulated, total, seconds / 3600, _rate(timed, seconds), last)
+        Pace(handle, name, simulated, total, (seconds or 0.0) / 3600, _rate(timed, seconds or 0.0), last)
         for handle, name, simulated, total, timed, seconds, last in rows
     ]
 
