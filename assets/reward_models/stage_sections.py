@@ -104,9 +104,11 @@ def agreement(workspace: Workspace) -> s.Agreement | None:
     truth = known_truth(lake)
     right: dict[str, list[bool]] = defaultdict(list)
     made_up = set()
-    for row in events.select(["labeller", "pair_id", "verdict", "simulated"]).to_pylist():
+    for row in events.select(["labeller", "pair_id", "verdict", "simulated", "purpose"]).to_pylist():
         if row["simulated"]:
             made_up.add(row["labeller"])
+        if row["purpose"] not in (None, "label"):
+            continue
         if row["verdict"] in ("1", "2") and truth.get(row["pair_id"]) in ("1", "2"):
             right[row["labeller"]].append(row["verdict"] == truth[row["pair_id"]])
     return s.Agreement(
