@@ -130,6 +130,19 @@ def test_a_person_with_three_labels_is_not_believed_to_be_perfect():
     assert few.accuracy.high - few.accuracy.low > 2 * (others[1].accuracy.high - others[1].accuracy.low)
 
 
+def test_contested_pairs_on_which_nobody_says_tie_are_no_ties():
+    # Six pairs of ten are hard: people are right on 60 % of them, and on 97 % of the others. One vote in thirty is a tie.
+    rng = np.random.default_rng(0)
+    truth, hard = rng.integers(0, 2, 1_500), rng.random(1_500) < 0.6
+    pair, person = np.repeat(np.arange(1_500), 5), np.tile(np.arange(5), 1_500)
+    right = rng.random(7_500) < np.where(hard, 0.6, 0.97)[pair]
+    verdict = np.where(rng.random(7_500) < 0.03, 2, np.where(right, truth[pair], 1 - truth[pair]))
+    votes = answers(pair, person, verdict, 1_500, 5)
+    found = fit_crowd(votes)
+    assert (leaders(found.posterior) == 2).mean() < 0.02
+    assert right_rate(found.posterior, truth) >= right_rate(by_majority(votes), truth) - 0.005
+
+
 def test_undecided_votes_carry_nothing_unless_they_are_more_than_half():
     # Persons 3 and 4 have one vote each, on pair 3, and differ.
     pair, person = np.array([0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4]), np.array([0, 1, 2, 0, 1, 2, 0, 1, 3, 4, 0])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from assets.human_gold.agreement.inference import Rates
+    from assets.human_gold.agreement.rates import Rates
 
 
 @dataclass(frozen=True)

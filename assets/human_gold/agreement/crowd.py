@@ -24,8 +24,9 @@ import numpy as np
 
 from assets.contracts import VERDICTS
 from assets.human_gold.agreement.confusion import PersonConfusion, people_confusions
-from assets.human_gold.agreement.inference import PRIOR_SIDED, PRIOR_TIE, PRIOR_TIE_RATE, Rates, Votes, fit
+from assets.human_gold.agreement.inference import Votes, fit
 from assets.human_gold.agreement.information import answers_behind
+from assets.human_gold.agreement.rates import PRIOR_SIDED, PRIOR_TIE, PRIOR_TIE_RATE, Rates
 from assets.human_gold.agreement.votes import UNDECIDED, Answers
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from assets.human_gold.agreement.inference import Rates, Votes
+    from assets.human_gold.agreement.inference import Votes
+    from assets.human_gold.agreement.rates import Rates
 
 LEAST_KNOWN = 0.05
 """Effective answers are at least this share of the expected ones: below it Louis's difference is mostly noise."""
