@@ -123,7 +123,7 @@ def withdraw(
         clock=services.clock,
     )
     # What is left of a pair's answers may be complete now, and in disagreement.
-    open_cases(services.engine, services.settings.adjudicate, services.clock)
+    open_cases(services.engine, services.adjudicate, services.clock)
     return JsonReply({"num_withdrawn": done})
 
 

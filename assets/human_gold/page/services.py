@@ -54,6 +54,7 @@ class Services:
     agreement: AgreementSections | None
     clock: Callable[[], datetime]
     cache: RenderCache
+    adjudicate: str
 
     @classmethod
     def over(
@@ -77,4 +78,5 @@ class Services:
             agreement=agreement,
             clock=clock,
             cache=RenderCache(),
+            adjudicate=adjudicate,
         )
