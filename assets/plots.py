@@ -117,8 +117,7 @@ def heatmap(
         low, high = -max(-low, high), max(-low, high)
     side = 0.38 if len(columns) > 8 else 0.5
     figure, axes = _figure(height=1.3 + side * max(1, len(rows)), width=max(4.4, 2.4 + (side + 0.12) * len(columns)))
-    colours = LinearSegmentedColormap.from_list("shares", shades)
-    colours.set_bad("#f1f2f4")
+    colours = LinearSegmentedColormap.from_list("shares", shades).with_extremes(bad="#f1f2f4")
     image = axes.imshow(np.ma.masked_invalid(data), cmap=colours, vmin=low, vmax=high, aspect="auto")
     size = 8 if len(columns) <= 8 else 6.5
     for row, column in zip(*np.nonzero(np.isfinite(data)), strict=True):

@@ -177,8 +177,10 @@ def _raters(lake: Lake, source: str) -> Mapping[tuple[int, int], str]:
     """Name of the rater of each vote, by row of the source and position in its list."""
     names = {}
     for row in lake.read("pairs", columns=["source_row", "meta"], source=source).to_pylist():
-        for position, vote in enumerate(json.loads(row["meta"])["meta"].get("votes_orig") or []):
-            name = vote[0] if isinstance(vote, list) else f"place {position + 1}"
+        votes = json.loads(row["meta"])["meta"].get("votes_orig") or []
+        for position, vote in enumerate(votes):
+            # The first of three and the first of five are hardly one person.
+            name = vote[0] if isinstance(vote, list) else f"place {position + 1} of {len(votes)}"
             names[row["source_row"], position] = f"{source}:{name}"
     return names
 

@@ -131,7 +131,7 @@ def test_a_person_with_three_labels_is_not_believed_to_be_perfect():
 
 
 def test_contested_pairs_on_which_nobody_says_tie_are_no_ties():
-    # Six pairs of ten are hard: people are right on 60 % of them, on 97 % of the others. One vote in thirty is a tie.
+    # Six pairs of ten are hard: people are right on 60 % of them, on 97 % of the others; one vote in thirty is a tie.
     rng = np.random.default_rng(0)
     truth, hard = rng.integers(0, 2, 1_500), rng.random(1_500) < 0.6
     pair, person = np.repeat(np.arange(1_500), 5), np.tile(np.arange(5), 1_500)

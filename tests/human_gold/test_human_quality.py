@@ -107,7 +107,8 @@ def test_repeats_are_compared_with_the_persons_own_vote():
 
 
 def test_rates_and_pace():
-    seconds = [2.0, 10.0, 20.0, 40.0, None, -3.0, float("nan")]
+    # Of the last three nobody knows the time; a clock that ran backwards is one of them.
+    seconds = [2.0, 10.0, 20.0, 40.0, None, -3.0, "40"]
     verdicts = ["1", "2", "tie", "undecided", "1", "2", "1"]
     rows = [
         {"pair": f"p{n}", "verdict": v, "active_seconds": s}
@@ -278,7 +279,6 @@ def test_plots_take_what_is_missing():
     assert heatmap([[None, 0.2], [-0.3, None]], rows="ab", columns="ab", title="t", limits=(-1, 1)).startswith(
         "![t](data:"
     )
-    assert heatmap([], rows=[], columns=[], title="t", limits=(0, 1)).startswith("![t](data:")
     rows = {"a": (0.2, None, None), "b": (0.4, 0.3, 0.5)}
     assert interval_chart(rows, title="t", unit="u", reference=None, flagged={"b"}).startswith("![t](data:")
     assert line_chart({"a": ([1], [2]), "b": ([1], [3])}, title="t", x="x", y="y").startswith("![t](data:")

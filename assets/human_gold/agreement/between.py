@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -166,7 +166,7 @@ def agreement_of(labels: Answers, *, seed: int, num_bootstrap: int, with_people:
     fleiss = c.fleiss_sums(units, raters) if raters else np.zeros((0, 2 + c.NUM_VALUES))
     in_fleiss = fleiss[:, 0] > 0
 
-    def interval(rows: np.ndarray, of: np.ndarray, statistic) -> Interval | None:  # type: ignore[no-untyped-def]
+    def interval(rows: np.ndarray, of: np.ndarray, statistic: Callable) -> Interval | None:
         if len(np.unique(of)) < MIN_CLUSTERS:
             return None
         return bootstrap_interval(resampled_sums(sums_by_cluster(rows, of), seed, num_bootstrap), statistic)

@@ -75,8 +75,10 @@ def measure_pairs_of_people(
     key = decided.person[one] * len(labels.people) + decided.person[two]
     order = np.argsort(key, kind="stable")
     keys, starts = np.unique(key[order], return_index=True)
+    ends = np.append(starts[1:], len(order))
     found, num_left_out = [], 0
-    for code, rows in zip(keys, np.split(order, starts[1:]), strict=True):
+    for code, start, end in zip(keys, starts, ends[: len(keys)], strict=True):
+        rows = order[start:end]
         if len(rows) < min_shared:
             num_left_out += 1
             continue

@@ -239,7 +239,7 @@ def _by_person(labels: Answers, seed: int, num_bootstrap: int, min_labels: int) 
 
 
 def _slice_row(kind: str, name: str, a: Agreement) -> dict:
-    row = {"kind": kind, "slice": name}
+    row: dict = {"kind": kind, "slice": name}
     row |= {n: getattr(a, n) for n in ("num_pairs", "num_overlapping", "num_clusters", "num_labels", "undecided_rate")}
     for name_, value, interval in (
         ("raw", a.raw_rate, a.raw_interval),
