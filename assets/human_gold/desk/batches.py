@@ -132,7 +132,9 @@ def withdraw(
             )
         num = _withdraw(session, sorted(ids), "manager")
         subject = ", ".join([*task_ids, *pair_ids])
-        audit.write(session, clock(), by and by.person_id, "withdrawn", subject, {"why": why, "num_tasks": num})
+        audit.write(
+            session, clock(), by.person_id if by else None, "withdrawn", subject, {"why": why, "num_tasks": num}
+        )
         return num
 
 

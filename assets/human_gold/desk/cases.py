@@ -113,10 +113,10 @@ def case_as_shown(session: Session, case: CaseRow) -> ShownCase:
         left,
         key=key,
         round_name=case.round_name,
-        draft=draft.form if draft else last and form_of(last),
+        draft=draft.form if draft else form_of(last) if last else None,
         revision=last.revision + 1 if last else 0,
     )
-    return ShownCase(pair, tuple(given), last and form_of(last))
+    return ShownCase(pair, tuple(given), form_of(last) if last else None)
 
 
 def past(session: Session, case: CaseRow) -> Past:

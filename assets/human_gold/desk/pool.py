@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import bindparam, exists, select, tuple_, update
+from sqlalchemy import Table, bindparam, exists, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from assets.human_gold.desk import audit
@@ -34,7 +35,7 @@ _NEXT = (
     .order_by(TaskRow.priority, TaskRow.task_id)
     .limit(1)
 )
-_standings = StandingRow.__table__
+_standings = cast(Table, StandingRow.__table__)
 _START = select(_standings.c.after_priority, _standings.c.after_task).where(
     _standings.c.person_id == bindparam("person_id")
 )

@@ -70,7 +70,7 @@ def tally(tasks: Iterable[TaskRow]) -> Tally:
             counts["person", task.person_id, "num_answered"] += 1
     for pair in of_pair.values():
         num_in_pool = sum(map(in_pool, pair))
-        for person_id in {task.person_id for task in pair} - {None}:
+        for person_id in {task.person_id for task in pair if task.person_id is not None}:
             counts["person", person_id, "num_blocked"] += num_in_pool
     return counts
 
