@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -124,8 +123,7 @@ def events_of(
         left_lean: by person, share of their verdicts for a side that are the left response whatever is there.
     """
     random = np.random.default_rng([seed, 1])
-    votes = crowd.votes
-    rows: list[dict] = []
+    votes, rows = crowd.votes, list[dict]()
     order = random.permutation(len(votes))
     for number, n in enumerate(order):
         pair, person, verdict = int(votes.pair[n]), int(votes.person[n]), int(votes.verdict[n])
@@ -138,10 +136,7 @@ def events_of(
         if random.random() < known_share:
             asked.append(("known_answer", _again(random, crowd, pair, person)))
         for purpose, answer in asked:
-            evidence: dict[str, Any] = {
-                "left_response": left,
-                "active_seconds": round(float(random.lognormal(3.7, 0.7)), 1),
-            }
+            evidence: dict = {"left_response": left, "active_seconds": round(float(random.lognormal(3.7, 0.7)), 1)}
             if purpose == "known_answer":
                 evidence["known_verdict"] = VERDICTS[crowd.truth[pair]]
             event = label_event(
