@@ -94,7 +94,7 @@ class Desk:
         """One of the person's own tasks, answered or not.
 
         Raises:
-            NotAllowed: it is not theirs.
+            NotAllowed: it is not theirs, or a repeat whose turn has not come.
             Withdrawn: it was withdrawn before they answered it.
         """
         with reading(self._engine) as session:
@@ -106,6 +106,8 @@ class Desk:
                 return task_as_shown(session, task)
         with writing(self._engine) as session:
             task = own_tasks.own(session, acting(session, person, "annotator"), key)
+            if task.purpose == "repeat" and task.left_response is None:
+                raise NotAllowed("This task was not shown to you yet.", where=key, todo="go on with the next")
             if task.status in ("open", "claimed"):
                 own_tasks.hold(session, task, person, self._clock())
             return task_as_shown(session, task)

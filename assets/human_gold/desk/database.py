@@ -7,6 +7,7 @@ they were given out: the bridge to the ledger asks for all after the last that i
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -60,10 +61,11 @@ def open_database(url: str) -> Engine:
     engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)
     try:
         _migrate(engine, shown)
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error, OSError) as error:
         engine.dispose()
+        reason = str(error.orig if isinstance(error, DBAPIError) else error).strip()
         # The driver's words can hold the connection string, with its password.
-        reason = str(error.orig).replace(parsed.password or "\0", "***")
+        reason = reason.replace(parsed.password or "\0", "***")
         raise DeskError(
             f"The annotation database cannot be opened: {reason}.",
             where=shown,
@@ -125,8 +127,6 @@ _URL_FORMS = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    path = Path(str(url.database))
-    path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -174,6 +174,7 @@ def _migrate(engine: Engine, shown: str) -> None:
             _upgrade(connection, shown)
         return
     path = Path(str(engine.url.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=_MIGRATION_TIMEOUT_S):
         # Only its owner may read what people wrote; SQLite gives its side files the same mode.
         path.touch(mode=0o600)

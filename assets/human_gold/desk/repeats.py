@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from assets.human_gold.desk.pool import draw_side
 from assets.human_gold.desk.schema import AnswerRow, PersonRow, TaskRow
 
 
@@ -30,7 +29,6 @@ def bind_repeats(session: Session, tasks: Sequence[TaskRow]) -> None:
         person_id, answer_id = original
         if repeat.person_id is None:
             repeat.person_id, repeat.reserved = person_id, True
-            draw_side(session, repeat, session.get_one(PersonRow, person_id).handle)
         num_answered_then = session.scalar(
             select(func.count()).where(
                 AnswerRow.person_id == person_id, AnswerRow.revision == 0, AnswerRow.answer_id <= answer_id

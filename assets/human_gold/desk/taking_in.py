@@ -67,6 +67,8 @@ def store(
         if (sent_before.task_id, sent_before.person_id) != (task.task_id, person.person_id):
             raise InvalidAnswer("The client key was used for another answer.", where="client_key")
         return _receipt(task, item, sent_before.revision, revealing, repeated=True)
+    if task.person_id == person.person_id and task.left_response is None:
+        raise NotAllowed("This task was not shown to you yet.", where=answer.key, todo="open it first")
     with tallied(session, [task.pair_id]) as tasks:
         refusal = _take_again(session, task, person, at)
         if refusal is None and task.status == "withdrawn":
