@@ -29,7 +29,8 @@ def desk_page(page_of):
     return page_of()
 
 
-@pytest.fixture(scope="session")
+# Not longer than a module: the driver's event loop runs in this thread, and other tests start loops of their own.
+@pytest.fixture(scope="module")
 def chromium():
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser: {CHROMIUM} does not exist")

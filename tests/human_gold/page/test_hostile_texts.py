@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.human_gold.page.browsing import EXPECTED_NOISE, press, ready, status
 from tests.human_gold.page.running_page import PASSWORD, item, task
-from tests.human_gold.page.test_page_in_a_browser import EXPECTED_NOISE, press, ready, status
 
 HIT = "window.hit=1;fetch('/hit');alert(1)"
 PAYLOADS = {

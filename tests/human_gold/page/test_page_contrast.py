@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.human_gold.page.browsing import enter, ready
 from tests.human_gold.page.running_page import item, task
-from tests.human_gold.page.test_page_in_a_browser import enter, ready
 
 TEXT = """A **reply** with `code`, [a link](https://example.org), ![image](x.png).
 

@@ -2,12 +2,14 @@
 
 import { ActiveClock } from "./active_clock.js";
 import { Form } from "./form.js";
-import { isTyping, named, verdictOf } from "./keys.js";
+import { listen } from "./keyboard.js";
+import { showPast } from "./past.js";
+import { remember, remembered, restore, sendsAtOnce, setGuide, toggleGuide, toggleView } from "./preferences.js";
+import { element, emptyDesk, revealedText, say, showProgress, trouble, verdictText } from "./saying.js";
 import { Searching } from "./searching.js";
 import { ask, newKey, Outbox, Refused } from "./sending.js";
 
 const body = document.body;
-const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const adjudicating = body.dataset.mode === "adjudicate";
 const csrf = body.dataset.csrf;
@@ -15,7 +17,6 @@ const person = body.dataset.person;
 const ADDRESSES = adjudicating
   ? { next: "/api/cases/next", one: "/api/cases/", answer: "/api/decisions", history: "/api/cases/history" }
   : { next: "/api/next", one: "/api/tasks/", answer: "/api/answers", history: "/api/history" };
-const SAID = { left: "Left", right: "Right", tie: "Tie", undecided: "Cannot decide" };
 // A verdict key that comes sooner was meant for the pair before.
 const TOO_SOON_MS = 250;
 const LOOK_AGAIN_MS = 60_000;
@@ -31,65 +32,7 @@ const form = new Form(pane, bar, changed, showGuideline);
 const searching = new Searching(byId("searches"), pane, JSON.parse(body.dataset.searches));
 const outbox = new Outbox(person, csrf, { sent, refused, changed: showUnsent });
 
-// Settings of this browser
-
-function remembered(name, otherwise) {
-  try {
-    return localStorage.getItem(`synpref.${name}`) ?? otherwise;
-  } catch {
-    return otherwise;
-  }
-}
-
-function remember(name, value) {
-  try {
-    localStorage.setItem(`synpref.${name}`, value);
-  } catch {
-    // Remembered as long as the window.
-  }
-}
-
-function setView(view) {
-  root.dataset.view = view;
-  byId("view").setAttribute("aria-pressed", String(view === "plain"));
-  remember("view", view);
-}
-
-function setGuide(guide) {
-  root.dataset.guide = guide;
-  byId("guide").setAttribute("aria-pressed", String(guide === "shown"));
-  remember("guide", guide);
-}
-
-function setAtOnce(atOnce) {
-  byId("at-once").checked = atOnce;
-  byId("send").hidden = atOnce;
-  remember("at-once", String(atOnce));
-}
-
 // Showing
-
-function say(text, changeable = false) {
-  byId("status").textContent = text;
-  byId("undo").hidden = !changeable;
-}
-
-function trouble(text, actions = []) {
-  const box = byId("trouble");
-  box.replaceChildren();
-  box.hidden = !text;
-  if (!text) return;
-  const line = document.createElement("span");
-  line.textContent = text;
-  box.append(line);
-  for (const [label, act] of actions) {
-    const button = document.createElement("button");
-    button.className = "quiet";
-    button.textContent = label;
-    button.addEventListener("click", act);
-    box.append(" ", button);
-  }
-}
 
 function prepared(reply) {
   const template = document.createElement("template");
@@ -130,50 +73,15 @@ function showEmpty(progress) {
   state.current = null;
   bar.hidden = true;
   remember(`current.${body.dataset.mode}.${person}`, "");
-  const content = byId("empty").content.cloneNode(true);
-  const done = progress?.mine_done ?? 0;
-  content.querySelector("h1").textContent = adjudicating ? "No disagreement is open right now" : "Nothing to label right now";
-  content.querySelector("[data-why]").textContent = adjudicating
-    ? "People agree, are not done yet, or the open disagreements are about pairs that you answered yourself."
-    : done
-      ? `You have answered all ${done.toLocaleString("en")} that were yours. When the next batch is sent, its pairs appear here.`
-      : "No batch has been sent to people yet, or others have taken all of its pairs.";
-  content.querySelector("[data-again]").addEventListener("click", () => advance());
-  content.querySelector("[data-history]").addEventListener("click", openHistory);
+  const content = emptyDesk(adjudicating, progress, { again: () => advance(), history: openHistory, undo }, state.last);
   const said = byId("status").textContent;
-  if (said) {
-    const line = document.createElement("p");
-    line.className = "aside";
-    line.textContent = said;
-    content.querySelector(".empty").append(line);
-  }
-  if (state.last) {
-    const undoing = document.createElement("button");
-    undoing.className = "quiet";
-    undoing.textContent = "Change the last answer (Z)";
-    undoing.addEventListener("click", undo);
-    content.querySelector(".empty").append(undoing);
-  }
+  if (said) content.querySelector(".empty").append(element("p", { className: "aside", textContent: said }));
   pane.replaceChildren(content);
   pane.classList.add("blank");
   pane.dataset.ready = "empty";
   pane.focus({ preventScroll: true });
   clearTimeout(state.lookAgain);
   state.lookAgain = setTimeout(() => state.current || advance(), LOOK_AGAIN_MS);
-}
-
-function showProgress(progress) {
-  if (!progress) return;
-  const count = (number) => number.toLocaleString("en");
-  const parts = [`${count(progress.mine_today)} today`, `${count(progress.mine_left)} left`];
-  if (progress.median_seconds !== null) parts.push(`median ${Math.round(progress.median_seconds)} s`);
-  byId("progress").replaceChildren(
-    ...parts.map((part) => {
-      const span = document.createElement("span");
-      span.textContent = part;
-      return span;
-    }),
-  );
 }
 
 async function showGuideline(kind) {
@@ -193,10 +101,6 @@ async function showGuideline(kind) {
   section.replaceChildren(template.content);
   section.dataset.version = found.version;
   section.classList.remove("stale");
-}
-
-function verdictText(values) {
-  return (SAID[values.verdict] ?? "") + (values.strength ? `, ${values.strength}` : "");
 }
 
 // Fetching
@@ -290,7 +194,7 @@ function decide(verdict, strength) {
   }
   form.choose(verdict, strength);
   changed();
-  if (byId("at-once").checked) send();
+  if (sendsAtOnce()) send();
 }
 
 function send() {
@@ -329,14 +233,7 @@ function send() {
 }
 
 function sent(entry, reply) {
-  let line = `Saved: ${entry.said}.`;
-  const revealed = reply.receipt.revealed;
-  if (revealed) {
-    const parts = [];
-    if (revealed.source_verdict) parts.push(`the source said ${SAID[revealed.source_verdict] ?? revealed.source_verdict}`);
-    for (const judge of revealed.judges ?? []) parts.push(`${judge.judge}: ${SAID[judge.verdict] ?? judge.verdict}`);
-    if (parts.length) line += ` Hidden until now: ${parts.join("; ")}.`;
-  }
+  const line = `Saved: ${entry.said}.${revealedText(reply.receipt.revealed)}`;
   if (state.last?.clientKey === entry.body.client_key) {
     state.last.item.task.revision = reply.receipt.revision + 1;
     say(line, true);
@@ -381,7 +278,7 @@ async function undo() {
     return;
   }
   state.last = null;
-  if (outbox.takeBack(last.clientKey)) {
+  if (await outbox.takeBack(last.clientKey)) {
     putAside();
     show(last.item);
     say("Taken back before it was sent.");
@@ -409,42 +306,9 @@ async function later() {
   }
 }
 
-async function openHistory() {
-  const list = byId("past");
-  const dialog = byId("history");
-  list.replaceChildren();
-  if (!dialog.open) dialog.showModal();
-  try {
-    const { items } = await ask(ADDRESSES.history, csrf);
-    if (!items.length) list.append(Object.assign(document.createElement("li"), { textContent: "No answers yet.", className: "note" }));
-    for (const past of items) list.append(pastLine(past, dialog));
-  } catch (error) {
-    list.append(Object.assign(document.createElement("li"), { textContent: `The history could not be fetched: ${error.message}`, className: "note" }));
-  }
-}
-
-function pastLine(past, dialog) {
-  const line = document.createElement("li");
-  const button = document.createElement("button");
-  button.className = "past";
-  const parts = [
-    ["said", verdictText(past) + (past.num_revisions > 1 ? " (changed)" : "")],
-    ["beginning", past.beginning],
-    ["when", new Date(past.answered_at).toLocaleString([], { dateStyle: "short", timeStyle: "short" })],
-  ];
-  for (const [name, text] of parts) {
-    const span = document.createElement("span");
-    span.className = name;
-    span.dir = "auto";
-    span.textContent = text;
-    button.append(span);
-  }
-  button.addEventListener("click", () => {
-    dialog.close();
-    open(past.key).catch((error) => unreachable(error, () => advance()));
-  });
-  line.append(button);
-  return line;
+function openHistory() {
+  const opening = (key) => open(key).catch((error) => unreachable(error, () => advance()));
+  return showPast(byId("history"), ADDRESSES.history, csrf, opening);
 }
 
 // Drafts
@@ -468,88 +332,38 @@ function saveDraft(options = {}) {
 
 // Keys and pointers
 
-const panes = () => [...pane.querySelectorAll(".response .scroll")];
-
-function scrollResponses(event, key) {
-  const inPane = event.target.closest?.(".scroll, .conversation, .side");
-  if (inPane && inPane !== pane) return;
-  const step = { ArrowDown: 60, ArrowUp: -60, " ": 0.85, PageDown: 0.85, PageUp: -0.85, Home: -Infinity, End: Infinity }[key];
-  event.preventDefault();
-  for (const one of panes()) {
-    const by = Math.abs(step) < 1 ? step * one.clientHeight * (event.shiftKey && key === " " ? -1 : 1) : step;
-    one.scrollTop = by === Infinity ? one.scrollHeight : by === -Infinity ? 0 : one.scrollTop + by;
-  }
-  if (getComputedStyle(panes()[0] ?? pane).overflowY === "visible") {
-    scrollBy(0, Math.abs(step) < 1 ? step * innerHeight * 0.8 : Math.max(-1e6, Math.min(1e6, step)));
-  }
-}
-
-function focusResponse(side) {
-  const target = pane.querySelector(`#${side} .scroll`);
-  if (document.activeElement === target) pane.focus({ preventScroll: true });
-  else target?.focus();
-}
-
-const COMMANDS = {
+const commands = {
   z: undo,
   l: () => byId("later") && later(),
   h: openHistory,
-  v: () => setView(root.dataset.view === "plain" ? "rendered" : "plain"),
-  b: () => setGuide(root.dataset.guide === "shown" ? "hidden" : "shown"),
+  v: toggleView,
+  b: toggleGuide,
   c: () => byId("comment").focus(),
-  m: () => {
-    setGuide("shown");
-    pane.querySelector("#task_category")?.focus();
-  },
-  o: () => {
-    const turns = [...pane.querySelectorAll("details.turn")];
-    const opening = turns.some((turn) => !turn.open);
-    for (const turn of turns) turn.open = opening;
-  },
+  m: modifyAttributes,
+  o: foldTurns,
   "?": () => byId("keys").showModal(),
 };
 
-document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]")) return;
-  const key = named(event);
-  if (key === "Escape") {
-    searching.hide();
-    pane.focus({ preventScroll: true });
-    return;
-  }
-  if (key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.preventDefault();
-    send();
-    return;
-  }
-  if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.repeat && !key.startsWith("Arrow") && !key.startsWith("Page") && key !== " ") return;
-  const onControl = event.target.closest?.("button, a, summary, input");
-  if (["ArrowDown", "ArrowUp", " ", "PageDown", "PageUp", "Home", "End"].includes(key)) {
-    if (!(onControl && key === " ")) scrollResponses(event, key);
-    return;
-  }
-  if (key === "ArrowLeft" || key === "ArrowRight") {
-    if (event.target.closest?.(".searches")) return;
-    event.preventDefault();
-    focusResponse(key === "ArrowLeft" ? "left" : "right");
-    return;
-  }
-  if (key === "Enter") {
-    if (!onControl && !byId("at-once").checked) send();
-    return;
-  }
-  if (key === "/") {
-    if (searching.focus()) event.preventDefault();
-    return;
-  }
-  const reason = state.current && bar.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  const verdict = verdictOf(key);
-  if (verdict) decide(...verdict);
-  else if (reason) form.toggleReason(reason);
-  else if (COMMANDS[key]) COMMANDS[key]();
-  else return;
-  event.preventDefault();
+function modifyAttributes() {
+  setGuide("shown");
+  pane.querySelector("#task_category")?.focus();
+}
+
+function foldTurns() {
+  const turns = [...pane.querySelectorAll("details.turn")];
+  const opening = turns.some((turn) => !turn.open);
+  for (const turn of turns) turn.open = opening;
+}
+
+listen(pane, {
+  decide,
+  send,
+  commands,
+  enterSends: () => !sendsAtOnce(),
+  reason: (key) => state.current && bar.querySelector(`[data-key="${CSS.escape(key)}"]`),
+  toggleReason: (button) => form.toggleReason(button),
+  search: () => searching.focus(),
+  leave: () => searching.hide(),
 });
 
 bar.addEventListener("click", (event) => {
@@ -562,11 +376,8 @@ byId("send").addEventListener("click", send);
 byId("undo").addEventListener("click", undo);
 byId("later")?.addEventListener("click", later);
 byId("unsent").addEventListener("click", () => outbox.flush());
-byId("view").addEventListener("click", COMMANDS.v);
-byId("guide").addEventListener("click", COMMANDS.b);
 byId("open-history").addEventListener("click", openHistory);
-byId("open-keys").addEventListener("click", COMMANDS["?"]);
-byId("at-once").addEventListener("change", (event) => setAtOnce(event.target.checked));
+byId("open-keys").addEventListener("click", commands["?"]);
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("close", () => pane.focus({ preventScroll: true }));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -583,9 +394,7 @@ document.addEventListener("visibilitychange", () => {
 // Beginning
 
 async function begin() {
-  setView(remembered("view", "rendered"));
-  setGuide(remembered("guide", "shown"));
-  setAtOnce(remembered("at-once", "true") === "true");
+  restore();
   for (const entry of outbox.entries()) if (entry.refused) refused(entry, entry.refused);
   await outbox.flush();
   const key = location.hash.slice(1) || remembered(`current.${body.dataset.mode}.${person}`, "");

@@ -46,6 +46,7 @@ export class Outbox {
     this.busy = false;
     this.timer = 0;
     this.inFlight = null;
+    this.sending = null;
     window.addEventListener("online", () => this.flush());
   }
 
@@ -89,9 +90,10 @@ export class Outbox {
     }
   }
 
-  // Take an answer back that was not sent yet; false when it is on its way or gone.
-  takeBack(clientKey) {
-    if (this.inFlight === clientKey || !this.entries().some((entry) => entry.body.client_key === clientKey)) return false;
+  // Take an answer back that could not be sent yet; false when the desk has it. One on its way is waited for.
+  async takeBack(clientKey) {
+    if (this.inFlight === clientKey) await this.sending.catch(() => {});
+    if (!this.entries().some((entry) => entry.body.client_key === clientKey)) return false;
     this.drop(clientKey);
     this.on.changed(this.entries(), "");
     return true;
@@ -106,7 +108,8 @@ export class Outbox {
       const entry = waiting[0];
       this.inFlight = entry.body.client_key;
       try {
-        const reply = await ask(entry.path, this.csrf, entry.body);
+        this.sending = ask(entry.path, this.csrf, entry.body);
+        const reply = await this.sending;
         this.drop(entry.body.client_key);
         this.attempt = 0;
         this.on.sent(entry, reply);
