@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, text
 from assets.human_gold.desk.accounts import Accounts
 from assets.human_gold.desk.database import open_database
 from assets.human_gold.desk.passwords import Passwords
+from assets.human_gold.desk.schema import Base
 from tests.human_gold.desk.working import Clock, Office
 
 _numbers = count()
@@ -71,8 +72,8 @@ def postgresql_server():
                     raise RuntimeError("the PostgreSQL server ended while it started")
             yield f"postgresql://desk@127.0.0.1:{port}"
         finally:
-            # Not SIGTERM, at which the server waits for who is connected.
-            server.send_signal(signal.SIGINT)
+            # At once: it need not tidy up what is thrown away.
+            server.send_signal(signal.SIGQUIT)
             server.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -92,13 +93,13 @@ def url(database, request, tmp_path):
     return _new_database(request.getfixturevalue("postgresql_server"))
 
 
-def _new_database(server, template="template0"):
+def _new_database(server):
     name = f"desk_{os.getpid()}_{next(_numbers)}"
     admin = create_engine(
         server.replace("postgresql:", "postgresql+psycopg:") + "/postgres", isolation_level="AUTOCOMMIT"
     )
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
     admin.dispose()
     return f"{server}/{name}"
 
@@ -112,8 +113,8 @@ def sqlite_template(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server):
-    """URL of a database with all tables."""
+def postgresql_tables(postgresql_server):
+    """URL of a database with all tables, which the tests use in turn."""
     url = _new_database(postgresql_server)
     open_database(url).dispose()
     return url
@@ -126,9 +127,12 @@ def engine(database, request, tmp_path):
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "desk.db")
         url = f"sqlite:///{tmp_path}/desk.db"
     else:
-        template = request.getfixturevalue("postgresql_template")
-        url = _new_database(template.rpartition("/")[0], template.rpartition("/")[2])
+        url = request.getfixturevalue("postgresql_tables")
     opened = open_database(url)
+    if database == "postgresql":
+        names = ", ".join(Base.metadata.tables)
+        with opened.begin() as connection:
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
     yield opened
     opened.dispose()
 

@@ -325,6 +325,7 @@ def test_deactivation_gives_tasks_to_others(office, accounts, engine):
         Task("repeat", "p3", "repeat", handle="ada", after_num_answers=0),
     )
     assert office.desk.next_task(ada).key == "reserved"
+    office.desk.shown(ada, "answered")
     office.answer(ada, "answered")
     office.desk.next_task(ada, skip=["reserved", "known", "repeat"])
     accounts.deactivate("ada", by=None)

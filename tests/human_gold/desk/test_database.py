@@ -34,7 +34,8 @@ def test_the_migrations_give_the_models_schema(url):
     engine.dispose()
 
 
-def test_the_comparison_would_see_a_missing_column(engine):
+def test_the_comparison_would_see_a_missing_column(url):
+    engine = open_database(url)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE tasks DROP COLUMN due"))
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
@@ -54,7 +55,8 @@ def test_opening_again_keeps_everything(engine, clock):
     again.dispose()
 
 
-def test_a_database_of_a_newer_program_is_refused(engine):
+def test_a_database_of_a_newer_program_is_refused(url):
+    engine = open_database(url)
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(DeskError, match="newer than this program: 9999"):
