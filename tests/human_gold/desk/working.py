@@ -112,7 +112,14 @@ def check_invariants(engine):
         answers = list(session.scalars(select(AnswerRow).order_by(AnswerRow.answer_id)))
         counted = tally(tasks)
         for batch in session.scalars(select(BatchRow)):
-            for name in ("num_open", "num_pool", "num_claimed", "num_answered", "num_withdrawn", "num_repeats_left"):
+            for name in (
+                "num_open",
+                "num_pairs_in_pool",
+                "num_claimed",
+                "num_answered",
+                "num_withdrawn",
+                "num_repeats_left",
+            ):
                 assert getattr(batch, name) == counted["round", batch.round_name, name], name
         for standing in session.scalars(select(StandingRow)):
             for name in ("num_answered", "num_waiting", "num_blocked"):
