@@ -51,7 +51,7 @@ def answers_since(
                 "due": task.due,
                 "known_verdict": task.known_verdict,
             }
-            for answer, task, handle, simulated, attributes in session.execute(query)
+            for answer, task, handle, simulated, attributes in session.execute(query).tuples()
         ]
 
 
@@ -89,7 +89,7 @@ def decisions_since(
                 "num_arguments": decision.num_arguments,
                 "decided_at": decision.decided_at,
             }
-            for decision, case, handle, simulated, attributes in session.execute(query)
+            for decision, case, handle, simulated, attributes in session.execute(query).tuples()
         ]
 
 

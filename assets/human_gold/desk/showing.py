@@ -59,7 +59,7 @@ def task_as_shown(session: Session, task: TaskRow) -> ShownPair:
     assert task.left_response is not None
     last = last_answer(session, task.task_id)
     draft = session.get(DraftRow, (task.task_id, task.person_id))
-    form = draft.form if draft else last and form_of(last)
+    form = draft.form if draft else form_of(last) if last else None
     return pair_as_shown(
         session.get_one(ItemRow, task.pair_id),
         task.left_response,

@@ -14,12 +14,13 @@ from assets.human_gold.desk.schema import AnswerRow, Base, CaseRow, DecisionRow
 from assets.human_gold.desk.views import AlreadyAnswered, NotAllowed, Withdrawn
 from tests.human_gold.desk.working import Clock, Office, check_invariants
 
-HANDLES = ("ada", "bo", "cy", "dee")
+HANDLES = ("ada", "bo", "cy")
 PAIRS = [f"p{n}" for n in range(4)]
 
 people = st.sampled_from(HANDLES)
 actions = st.lists(
     st.one_of(
+        st.tuples(st.just("work"), people, st.integers(1, 3)),
         st.tuples(st.just("ask"), people, st.booleans()),
         st.tuples(st.just("answer"), people, st.sampled_from(["left", "right", "tie", "undecided"])),
         st.tuples(st.just("correct"), people, st.sampled_from(["left", "tie"])),
@@ -34,8 +35,8 @@ actions = st.lists(
         st.tuples(st.just("cases")),
         st.tuples(st.just("decide"), st.sampled_from(["left", "tie"])),
     ),
-    min_size=5,
-    max_size=40,
+    min_size=15,
+    max_size=50,
 )
 
 
@@ -76,12 +77,15 @@ class Day:
             if name == "ask":
                 shown = office.desk.next_task(person, skip=[key] if key and given[1] else ())
                 self.on_screen[handle] = shown and shown.key
+            elif name == "work":
+                for key in office.work(person, most=given[1]):
+                    self.sent.append(self.office.last_sent[key])
             elif name == "answer" and key:
                 self.send(handle, key, given[1], 0)
             elif name == "correct" and (past := office.desk.history(person)):
                 self.send(handle, past[-1].key, given[1], past[-1].num_revisions)
             elif name == "old window" and (past := office.desk.history(person)):
-                self.send(handle, past[0].key, "tie", 0)
+                self.send(handle, past[len(past) // 2].key, "tie", 0)
             elif name == "release" and key:
                 office.desk.release(person, key)
             elif name == "draft" and key:

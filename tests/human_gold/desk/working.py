@@ -57,6 +57,7 @@ class Office:
         self.desk = Desk(engine, clock, reveal=False)
         self.adjudication = Adjudication(engine, clock)
         self._numbers = count()
+        self.last_sent = {}
 
     def person(self, handle, role="annotator"):
         return self.accounts.accept_invitation(self.accounts.invite(handle, role, by=None), PASSWORD)
@@ -71,6 +72,7 @@ class Office:
 
     def form(self, key, verdict="left", **fields):
         fields.setdefault("client_key", f"client key {next(self._numbers)}")
+        self.last_sent[key] = fields["client_key"]
         fields.setdefault("strength", "clearly" if verdict in ("left", "right") else None)
         return Answer(key, verdict=verdict, **fields)
 
