@@ -97,7 +97,7 @@ class Accounts(Sessions):
                 InvitationRow(
                     token_hash=token_hash(token),
                     person_id=person.person_id,
-                    created_by=by.person_id if by else None,
+                    created_by=persons.id_of(by),
                     created_at=at,
                     expires_at=at + timedelta(days=valid_days),
                 )
@@ -106,7 +106,7 @@ class Accounts(Sessions):
             audit.write(
                 session,
                 at,
-                by.person_id if by else None,
+                persons.id_of(by),
                 "password_link_made" if reset else "invited",
                 person.handle,
                 {"role": role},
@@ -148,7 +148,7 @@ class Accounts(Sessions):
         """One account; None if nobody has the name."""
         with reading(self._engine) as session:
             row = persons.find(session, persons.plain_name(handle))
-            return persons.view(row) if row else None
+            return None if row is None else persons.view(row)
 
     def set_role(self, handle: str, role: str, by: Person | None) -> Person:
         """Change what a person may do.
@@ -164,12 +164,7 @@ class Accounts(Sessions):
             if role != "manager":
                 persons.check_not_last_manager(session, row)
             audit.write(
-                session,
-                self._clock(),
-                by.person_id if by else None,
-                "role_set",
-                row.handle,
-                {"from": row.role, "to": role},
+                session, self._clock(), persons.id_of(by), "role_set", row.handle, {"from": row.role, "to": role}
             )
             row.role = role
             return persons.view(row)
@@ -195,7 +190,7 @@ class Accounts(Sessions):
             for case in session.scalars(held).all():
                 cases.put_back(session, case, self._clock())
             detail = {"num_tasks_returned": num_back, "num_repeats_withdrawn": num_withdrawn}
-            audit.write(session, self._clock(), by.person_id if by else None, "deactivated", row.handle, detail)
+            audit.write(session, self._clock(), persons.id_of(by), "deactivated", row.handle, detail)
             return persons.view(row)
 
     def activate(self, handle: str, by: Person | None) -> Person:
@@ -204,7 +199,7 @@ class Accounts(Sessions):
             persons.check_manager(session, by)
             row = persons.known(session, handle)
             row.active = True
-            audit.write(session, self._clock(), by.person_id if by else None, "activated", row.handle)
+            audit.write(session, self._clock(), persons.id_of(by), "activated", row.handle)
             return persons.view(row)
 
     def change_password(self, person: Person, old: str, new: str, *, address: str = "", keep: str = "") -> None:
@@ -235,7 +230,7 @@ class Accounts(Sessions):
     ) -> None:
         """Append to the audit log something that was done outside the desk."""
         with writing(self._engine) as session:
-            audit.write(session, self._clock(), person.person_id if person else None, action, subject, detail, address)
+            audit.write(session, self._clock(), persons.id_of(person), action, subject, detail, address)
 
     def audit_log(self, limit: int = 200, before_id: int | None = None) -> list[dict[str, Any]]:
         """The newest acts first; `before_id` goes on where a page ended."""
@@ -244,7 +239,7 @@ class Accounts(Sessions):
 
     def _invited(self, session: Session, token: str) -> tuple[InvitationRow, PersonRow]:
         row = session.get(InvitationRow, token_hash(token))
-        person = session.get_one(PersonRow, row.person_id) if row else None
+        person = None if row is None else session.get_one(PersonRow, row.person_id)
         if row is None or person is None or row.used_at or row.expires_at <= self._clock() or not person.active:
             raise InvitationRefused("This link is unknown, used or too old.", todo="ask a manager for a new one")
         return row, person

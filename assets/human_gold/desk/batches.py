@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from assets.human_gold.desk import audit
 from assets.human_gold.desk.batch_lists import Item, Task, check_batch
 from assets.human_gold.desk.database import Clock, now, reading, writing
-from assets.human_gold.desk.persons import check_manager
+from assets.human_gold.desk.persons import check_manager, id_of
 from assets.human_gold.desk.pool import put_back
 from assets.human_gold.desk.repeats import bind_repeats
 from assets.human_gold.desk.schema import BatchRow, CaseRow, ItemRow, TaskRow
@@ -132,9 +132,7 @@ def withdraw(
             )
         num = _withdraw(session, sorted(ids), "manager")
         subject = ", ".join([*task_ids, *pair_ids])
-        audit.write(
-            session, clock(), by.person_id if by else None, "withdrawn", subject, {"why": why, "num_tasks": num}
-        )
+        audit.write(session, clock(), id_of(by), "withdrawn", subject, {"why": why, "num_tasks": num})
         return num
 
 

@@ -97,6 +97,7 @@ def case_as_shown(session: Session, case: CaseRow) -> ShownCase:
     assert case.left_response is not None
     left, key, last = case.left_response, f"case-{case.case_id}", last_decision(session, case)
     draft = session.get(DraftRow, (key, case.adjudicator_id))
+    decided = form_of(last) if last else None
     given: list[dict[str, Any]] = [
         {
             "name": f"Annotator {_letters(place)}",
@@ -113,10 +114,10 @@ def case_as_shown(session: Session, case: CaseRow) -> ShownCase:
         left,
         key=key,
         round_name=case.round_name,
-        draft=draft.form if draft else form_of(last) if last else None,
+        draft=draft.form if draft else decided,
         revision=last.revision + 1 if last else 0,
     )
-    return ShownCase(pair, tuple(given), form_of(last) if last else None)
+    return ShownCase(pair, tuple(given), decided)
 
 
 def past(session: Session, case: CaseRow) -> Past:

@@ -23,7 +23,7 @@ _STANDING = select(StandingRow.num_answered, StandingRow.num_waiting, StandingRo
 _ALL = select(
     func.coalesce(func.sum(BatchRow.num_open + BatchRow.num_claimed), 0),
     func.coalesce(func.sum(BatchRow.num_answered), 0),
-    func.coalesce(func.sum(BatchRow.num_pool), 0),
+    func.coalesce(func.sum(BatchRow.num_pairs_in_pool), 0),
 )
 _TO_COME = select(func.count()).where(
     TaskRow.person_id == bindparam("person_id"),

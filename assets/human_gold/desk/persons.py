@@ -107,3 +107,8 @@ def check_not_last_manager(session: Session, row: PersonRow) -> None:
     )
     if not session.scalar(others):
         raise DeskError(f"{row.handle} is the last manager.", kept="the account", todo="make another manager first")
+
+
+def id_of(person: Person | None) -> int | None:
+    """The id of who acts; None for the command line."""
+    return None if person is None else person.person_id

@@ -82,7 +82,7 @@ class StandingRow(Base):
     num_answered: Mapped[int] = mapped_column(default=0)
     # Tasks that are theirs and not answered.
     num_waiting: Mapped[int] = mapped_column(default=0)
-    # Tasks in the pool that they cannot take, because they have or had the pair.
+    # Pairs in the pool that they cannot take, because they have or had a task of theirs.
     num_blocked: Mapped[int] = mapped_column(default=0)
     # Nothing in the pool up to and including this place is a task that they may take.
     after_priority: Mapped[int] = mapped_column(BigInteger, default=POOL_START)
@@ -142,14 +142,15 @@ class BatchRow(Base):
     # budget, overlap, shares of repeats and known answers, hash of the tasks: what the batch was made from
     info: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
-    # Tasks by status, and of the open ones those in the pool: they follow from `tasks` and are changed with it.
+    # Tasks by status: they follow from `tasks` and are changed with it.
     num_open: Mapped[int] = mapped_column(default=0)
-    num_pool: Mapped[int] = mapped_column(default=0)
     num_claimed: Mapped[int] = mapped_column(default=0)
     num_answered: Mapped[int] = mapped_column(default=0)
     num_withdrawn: Mapped[int] = mapped_column(default=0)
     # Of those open or claimed: repeats, for which a round need not wait.
     num_repeats_left: Mapped[int] = mapped_column(default=0)
+    # Pairs with a task in the pool; a pair of several rounds counts in the first of them.
+    num_pairs_in_pool: Mapped[int] = mapped_column(default=0)
     # What the bridge to the ledger compares with how far it has come; 0 before the first.
     last_answer_id: Mapped[int] = mapped_column(default=0)
     last_decision_id: Mapped[int] = mapped_column(default=0)

@@ -20,7 +20,7 @@ Tally = Counter[tuple[str, str | int, str]]
 """("round", its name, column) or ("person", id, column) to a count."""
 
 _COLUMNS = {
-    "round": ("num_open", "num_pool", "num_claimed", "num_answered", "num_withdrawn", "num_repeats_left"),
+    "round": ("num_open", "num_claimed", "num_answered", "num_withdrawn", "num_repeats_left", "num_pairs_in_pool"),
     "person": ("num_answered", "num_waiting", "num_blocked"),
 }
 _OF_PAIRS = select(TaskRow).where(TaskRow.pair_id.in_(bindparam("pairs", expanding=True)))
@@ -62,16 +62,16 @@ def tally(tasks: Iterable[TaskRow]) -> Tally:
         counts["round", task.round_name, f"num_{task.status}"] += 1
         if task.purpose == "repeat" and task.status in ("open", "claimed"):
             counts["round", task.round_name, "num_repeats_left"] += 1
-        if in_pool(task):
-            counts["round", task.round_name, "num_pool"] += 1
-        elif task.person_id is not None and task.status in ("open", "claimed"):
+        if task.person_id is not None and task.status in ("open", "claimed"):
             counts["person", task.person_id, "num_waiting"] += 1
         elif task.person_id is not None and task.status == "answered":
             counts["person", task.person_id, "num_answered"] += 1
     for pair in of_pair.values():
-        num_in_pool = sum(map(in_pool, pair))
-        for person_id in {task.person_id for task in pair if task.person_id is not None}:
-            counts["person", person_id, "num_blocked"] += num_in_pool
+        rounds = [task.round_name for task in pair if in_pool(task)]
+        if rounds:
+            counts["round", min(rounds), "num_pairs_in_pool"] += 1
+            for person_id in {task.person_id for task in pair if task.person_id is not None}:
+                counts["person", person_id, "num_blocked"] += 1
     return counts
 
 

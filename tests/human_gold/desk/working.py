@@ -57,6 +57,7 @@ class Office:
         self.desk = Desk(engine, clock, reveal=False)
         self.adjudication = Adjudication(engine, clock)
         self._numbers = count()
+        self.last_sent = {}
 
     def person(self, handle, role="annotator"):
         return self.accounts.accept_invitation(self.accounts.invite(handle, role, by=None), PASSWORD)
@@ -71,6 +72,7 @@ class Office:
 
     def form(self, key, verdict="left", **fields):
         fields.setdefault("client_key", f"client key {next(self._numbers)}")
+        self.last_sent[key] = fields["client_key"]
         fields.setdefault("strength", "clearly" if verdict in ("left", "right") else None)
         return Answer(key, verdict=verdict, **fields)
 
@@ -112,7 +114,14 @@ def check_invariants(engine):
         answers = list(session.scalars(select(AnswerRow).order_by(AnswerRow.answer_id)))
         counted = tally(tasks)
         for batch in session.scalars(select(BatchRow)):
-            for name in ("num_open", "num_pool", "num_claimed", "num_answered", "num_withdrawn", "num_repeats_left"):
+            for name in (
+                "num_open",
+                "num_pairs_in_pool",
+                "num_claimed",
+                "num_answered",
+                "num_withdrawn",
+                "num_repeats_left",
+            ):
                 assert getattr(batch, name) == counted["round", batch.round_name, name], name
         for standing in session.scalars(select(StandingRow)):
             for name in ("num_answered", "num_waiting", "num_blocked"):
