@@ -74,7 +74,7 @@ def test_ten_pairs_with_the_keyboard_alone(desk_page, window):
         at = press(window, key, at)
     assert at == fifth
     assert press(window, "3", at) == "empty"
-    assert "answered all 10" in window.inner_text("#content")
+    window.wait_for_function("() => document.getElementById('content').innerText.includes('answered all 10')")
 
     rows = answers(desk_page)
     assert [(row["shown_verdict"], row["strength"]) for row in rows] == [
@@ -113,7 +113,7 @@ def test_keys_are_shown_and_focus_comes_back(desk_page, window):
     window.keyboard.press("1")
     window.keyboard.press("Escape")
     assert not window.is_visible("#keys")
-    assert window.evaluate("document.activeElement.id") == "content"
+    window.wait_for_function("() => document.activeElement.id === 'content'")
     assert answers(desk_page) == []
     window.keyboard.press("v")
     assert window.is_visible("#left .plain")
@@ -125,14 +125,14 @@ def test_keys_are_shown_and_focus_comes_back(desk_page, window):
     assert window.is_visible("#left .plain")
     assert not window.is_visible(".side")
     window.keyboard.press("ArrowRight")
-    assert window.evaluate("document.activeElement.closest('article').id") == "right"
+    window.wait_for_function("() => document.activeElement.closest('article')?.id === 'right'")
     window.keyboard.press("h")
     window.wait_for_selector("#past .note")
     assert "No answers yet" in window.inner_text("#past")
     window.keyboard.press("Escape")
-    assert window.evaluate("document.activeElement.id") == "content"
+    window.wait_for_function("() => document.activeElement.id === 'content'")
     press(window, "1", at)
-    assert window.evaluate("document.activeElement.id") == "content"
+    window.wait_for_function("() => document.activeElement.id === 'content'")
     status(window, "Saved")
     nothing_went_wrong(window)
 
@@ -170,7 +170,7 @@ def test_a_phrase_can_be_looked_up(desk_page, window):
         assert links.nth(number).get_attribute("rel") == "noopener noreferrer"
         assert links.nth(number).get_attribute("target") == "_blank"
     window.keyboard.press("/")
-    assert window.evaluate("document.activeElement.textContent") == "DuckDuckGo"
+    window.wait_for_function("() => document.activeElement.textContent === 'DuckDuckGo'")
     window.keyboard.press("Escape")
     assert window.is_hidden("#searches")
 

@@ -239,6 +239,8 @@ function sent(entry, reply) {
     say(line, true);
   }
   showProgress(reply.progress);
+  // The empty desk came before this answer was counted.
+  if (reply.progress && pane.dataset.ready === "empty") showEmpty(reply.progress);
 }
 
 function refused(entry, error) {
