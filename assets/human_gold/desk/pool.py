@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from assets.human_gold.desk import audit
 from assets.human_gold.desk.database import as_words
-from assets.human_gold.desk.schema import BatchRow, StandingRow, TaskRow
+from assets.human_gold.desk.schema import Base, BatchRow, TaskRow
 from assets.human_gold.desk.sides import draw_left
 from assets.human_gold.desk.tallies import tallied
 from assets.human_gold.desk.views import Person
@@ -34,7 +34,7 @@ _NEXT = (
     .order_by(TaskRow.priority, TaskRow.task_id)
     .limit(1)
 )
-_standings = StandingRow.__table__
+_standings = Base.metadata.tables["standings"]
 _START = select(_standings.c.after_priority, _standings.c.after_task).where(
     _standings.c.person_id == bindparam("person_id")
 )
