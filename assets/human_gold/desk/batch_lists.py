@@ -61,7 +61,7 @@ def check_batch(
         DeskError: something in the list cannot be; nothing was written.
     """
     ids = Counter(task.task_id for task in tasks)
-    theirs = Counter((task.pair_id, task.purpose, task.handle) for task in tasks if task.handle is not None)
+    theirs = Counter((task.pair_id, task.purpose == "repeat", task.handle) for task in tasks if task.handle is not None)
     wrong = {
         "tasks named twice": [task_id for task_id, times in ids.items() if times > 1],
         "people given a pair twice": [f"{who}: {pair}" for (pair, _, who), times in theirs.items() if times > 1],

@@ -29,12 +29,18 @@ _PAIRS_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class PushResult:
-    """What pushing a batch did; `num_tasks_known` were there before, whatever became of them."""
+    """What pushing a batch did.
+
+    Attributes:
+        num_tasks_known: were there before, whatever became of them.
+        num_for_others: of the new ones, meant for a person who has or had the pair already, and so open to all others.
+    """
 
     num_items_new: int
     num_tasks_new: int
     num_tasks_known: int
     num_withdrawn: int
+    num_for_others: int = 0
 
 
 def push_batch(
@@ -80,7 +86,9 @@ def push_batch(
                         _ask_again(there[task.task_id])
                     else:
                         num["new"] += 1
-                        rows.append(_row(task, round_name, place, people))
+                        row = _row(task, round_name, place, people)
+                        num["for_others"] += _give_to_others(row, rows)
+                        rows.append(row)
                 if any(row.purpose == "repeat" for row in rows):
                     session.flush()
                     bind_repeats(session, rows)
@@ -90,7 +98,7 @@ def push_batch(
         gone = [task_id for task_id in session.scalars(left) if task_id not in wanted]
     with writing(engine) as session:
         num["withdrawn"] = _withdraw(session, gone, "list")
-        result = PushResult(num["items_new"], num["new"], num["known"], num["withdrawn"])
+        result = PushResult(num["items_new"], num["new"], num["known"], num["withdrawn"], num["for_others"])
         if num["items_new"] or num["new"] or num["withdrawn"]:
             audit.write(session, clock(), None, "batch_pushed", round_name, asdict(result))
     return result
@@ -198,6 +206,15 @@ def _row(task: Task, round_name: str, place: int, people: Mapping[str, int]) -> 
         due=keepable(task.due),
         known_verdict=task.known_verdict,
     )
+
+
+def _give_to_others(row: TaskRow, rows: Sequence[TaskRow]) -> bool:
+    """Nobody is asked about a pair twice but by a repeat: such a task goes to the pool. Returns whether it did."""
+    had = {other.person_id for other in rows if other.pair_id == row.pair_id and other.purpose != "repeat"}
+    if row.person_id is None or row.purpose == "repeat" or row.person_id not in had:
+        return False
+    row.person_id, row.reserved, row.left_response, row.left_given = None, False, None, False
+    return True
 
 
 def _ask_again(row: TaskRow) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import cast
 
-from sqlalchemy import Table, bindparam, exists, select, tuple_, update
+from sqlalchemy import bindparam, exists, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from assets.human_gold.desk import audit
 from assets.human_gold.desk.database import as_words
-from assets.human_gold.desk.schema import BatchRow, StandingRow, TaskRow
+from assets.human_gold.desk.schema import Base, BatchRow, TaskRow
 from assets.human_gold.desk.sides import draw_left
 from assets.human_gold.desk.tallies import tallied
 from assets.human_gold.desk.views import Person
@@ -35,7 +34,7 @@ _NEXT = (
     .order_by(TaskRow.priority, TaskRow.task_id)
     .limit(1)
 )
-_standings = cast(Table, StandingRow.__table__)
+_standings = Base.metadata.tables["standings"]
 _START = select(_standings.c.after_priority, _standings.c.after_task).where(
     _standings.c.person_id == bindparam("person_id")
 )

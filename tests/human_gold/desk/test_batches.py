@@ -44,6 +44,20 @@ def test_tasks_the_list_names_no_more_are_withdrawn_and_come_back_with_it(office
     assert office.work(ada) == ["d", "a", "c"]
 
 
+def test_a_task_for_somebody_who_had_the_pair_goes_to_others(office, engine):
+    ada, bo = office.person("ada"), office.person("bo")
+    office.push(Task("a", "p0"))
+    office.work(ada)
+    reserved = Task("b", "p0", handle="ada", left_response=1)
+    assert office.push(Task("a", "p0"), reserved, Task("r", "p0", "repeat", handle="ada", after_num_answers=0)) == (
+        PushResult(0, 2, 1, 0, num_for_others=1)
+    )
+    check_invariants(engine)
+    assert office.work(ada) == ["r"]
+    assert office.push(Task("c", "p0", handle="ada", priority=9), round_name="round_1").num_for_others == 1
+    assert office.work(bo) == ["b"]
+
+
 def test_a_push_that_was_cut_off_is_finished_by_the_next(office, engine, monkeypatch):
     tasks = [Task(f"t{n}", f"p{n}") for n in range(1_200)]
     items = [item(task.pair_id) for task in tasks]
@@ -77,6 +91,10 @@ def test_a_push_that_was_cut_off_is_finished_by_the_next(office, engine, monkeyp
         ([Task("a", "p0", handle="gone")], "without an active account: gone"),
         ([Task("a", "p0"), Task("a", "p1")], "tasks named twice: a"),
         ([Task("a", "p0", handle="ada"), Task("b", "p0", handle="ada")], "people given a pair twice: ada: p0"),
+        (
+            [Task("a", "p0", handle="ada"), Task("b", "p0", "known_answer", handle="ada", known_verdict="1")],
+            "people given a pair twice: ada: p0",
+        ),
         ([Task("a", "p0", "chore")], "no known purpose: a"),
         ([Task("a", "p0", left_response=3)], "neither 1 nor 2: a"),
         ([Task("a", "p0", "known_answer")], "without known verdict: a"),

@@ -2,7 +2,7 @@
 
 import shutil
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -109,7 +109,11 @@ class Day:
 
 
 @given(actions=actions)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=6,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_whatever_people_do(actions, database, request, tmp_path_factory, cheap_passwords):
     if database == "sqlite":
         path = tmp_path_factory.mktemp("day") / "desk.db"
