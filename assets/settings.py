@@ -7,23 +7,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from assets.errors import ConfigError, SynprefError
 from assets.human_gold.page.settings import PageSettings
 from assets.lake import check_slug
+from assets.llm_annotated.settings import AttributeSettings, BudgetSettings, JudgeSettings, VotingSettings
+from assets.settings_base import Count, Positive, Settings, Share
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Settings(BaseModel):
-    """Base of every concern: immutable, and an unknown setting is an error rather than a typo nobody sees."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class BenchmarkSettings(Settings):
@@ -141,8 +133,8 @@ class PeopleSettings(Settings):
     """
 
     provider: Literal["simulated", "recorded", "page"]
-    persons: dict[str, Share] = {}
-    adjudicators: dict[str, Share] = {}
+    persons: dict[str, Share] = Field(default_factory=dict)
+    adjudicators: dict[str, Share] = Field(default_factory=dict)
     undecided_rate: Share = 0.0
     # A share of the pairs is labelled by so many people each, the others by one; recorded votes: at most so many.
     votes_per_pair: Positive = 3
@@ -170,51 +162,6 @@ class PeopleSettings(Settings):
         return self
 
 
-class AttributeSettings(Settings):
-    """Who writes the preference attributes. `keyword_rules` needs no model and says so in `writer`."""
-
-    provider: Literal["keyword_rules"] = "keyword_rules"
-    max_pairs: Positive = 20_000
-
-
-class JudgeSettings(Settings):
-    """One judge. Simulated ones state what they simulate; recorded ones replay `labeller` names of the sources."""
-
-    name: str
-    provider: Literal["simulated", "recorded"]
-    # simulated: probability that the judge's belief about a pair is right.
-    accuracy: Share | None = None
-    # simulated: probability that a call answers with the response shown first, whatever the judge believes.
-    position_bias: Share = 0.0
-    # simulated: correlation of this judge's errors with the other simulated judges'.
-    error_correlation: Share = 0.0
-    # simulated: probability that a single call departs from the judge's belief.
-    call_noise: Share = 0.05
-    # recorded: labellers of `recorded_verdicts` that this judge replays; empty means all judges' verdicts.
-    labellers: tuple[str, ...] = ()
-    usd_per_call: Annotated[float, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _simulated_states_its_accuracy(self) -> JudgeSettings:
-        if self.provider == "simulated" and self.accuracy is None:
-            raise ValueError(f"simulated judge {self.name!r} must state its accuracy")
-        return self
-
-
-class VotingSettings(Settings):
-    """How votes become one verdict (method: left open by the paper, first row)."""
-
-    votes_per_order: Positive = 3
-    # Merged confidence below this is "undecided": neither silver nor training data.
-    min_confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.65
-    # Judges weigh by log-odds of their accuracy on gold dev, shrunk towards this many imagined half-right labels.
-    shrinkage_labels: Count = 20
-    # A judge whose accuracy on gold dev is below the bar is reported and not used. 0.5 is chance.
-    min_accuracy: Share = 0.55
-    min_labels_to_qualify: Positive = 30
-    num_examples: Count = 8
-
-
 class RoundSettings(Settings):
     """The stage-1 loop. Paper: 8 iterations, seed of about 80 K pairs."""
 
@@ -226,6 +173,8 @@ class RoundSettings(Settings):
     # Later rounds: labels by people a round, taken from what was retrieved.
     people_per_round: Count
     max_retrieved: Positive
+    # random draws as many pairs from the pool instead: what error-driven retrieval is measured against.
+    retrieval: Literal["error_driven", "random"] = "error_driven"
     # Sources whose pairs people see in the seed round whatever the budget, such as pairs written by hand.
     always_people: tuple[str, ...] = ()
     k_max: Positive = 8
@@ -235,6 +184,8 @@ class EmbeddingSettings(Settings):
     """What retrieval sees: the conversation and the attributes, never the responses."""
 
     provider: Literal["hashed_words", "sentence_transformer"] = "hashed_words"
+    # Whether the attributes are embedded with the conversation; without them is an ablation.
+    attributes: bool = True
     dimensions: Positive = 512
     # sentence_transformer: a Hugging Face id, a folder, or `package:NAME` for a model inside a Python package.
     model: str = ""
@@ -323,6 +274,7 @@ class RunSettings(Settings):
     attributes: AttributeSettings = AttributeSettings()
     judges: tuple[JudgeSettings, ...]
     voting: VotingSettings = VotingSettings()
+    budget: BudgetSettings = BudgetSettings()
     rounds: RoundSettings
     embedding: EmbeddingSettings = EmbeddingSettings()
     models: ModelSettings

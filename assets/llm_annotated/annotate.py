@@ -18,8 +18,8 @@ from assets.label_events import label_event
 from assets.llm_annotated.asking import Asked, ask, requests_table
 from assets.llm_annotated.judging import Judge
 from assets.llm_annotated.qualification import Qualification
+from assets.llm_annotated.settings import VotingSettings
 from assets.llm_annotated.votes import SIDES, JudgeVerdict, PanelVerdict, merge_judges
-from assets.settings import VotingSettings
 
 PANEL = "panel"
 """Labeller of the merged verdict: what silver and the decisions of stage 2 read."""
@@ -86,7 +86,9 @@ def annotate_pairs(
     pairs = sorted(set(pair_ids))
     weights = qualification.weights
     used = [judge for judge in _qualified(judges, qualification) if judge.name in weights]
-    asked = [ask(judge, pairs, votes_per_order=voting.votes_per_order, examples=examples) for judge in used]
+    asked = [
+        ask(judge, pairs, votes_per_order=voting.votes_per_order, batch=batch, examples=examples) for judge in used
+    ]
     verdicts = {one.judge.name: one.verdicts for one in asked}
     panel_version = digest(
         "panel", voting.model_dump_json(), *(f"{j.name}|{j.version}|{weights[j.name]:.12g}" for j in used)

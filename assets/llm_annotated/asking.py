@@ -56,6 +56,7 @@ def ask(
     pair_ids: Iterable[str],
     *,
     votes_per_order: int,
+    batch: str = "",
     examples: Mapping[str, Sequence[str]] | None = None,
 ) -> Asked:
     """Ask one judge about every pair, in the orders and as often as the judge's plan says.
@@ -64,6 +65,7 @@ def ask(
         judge: a provider.
         pair_ids: a repeated id is asked once.
         votes_per_order: repetitions in each display order; a recorded judge replays what there is.
+        batch: what it is asked for: a round, `stage_2`, a qualification.
         examples: few-shot gold pairs by pair.
 
     Raises:
@@ -75,7 +77,7 @@ def ask(
         for first_shown, vote in judge.plan(pair, votes_per_order)
     ]
     name, version = judge.name, judge.version
-    replies = judge.answer(calls)
+    replies = judge.answer(calls, batch=batch)
     if len(replies) != len(calls):
         raise SynprefError(
             f"Judge {judge.name!r} gave {len(replies)} replies to {len(calls)} calls.",
@@ -87,7 +89,7 @@ def ask(
     hashes: dict[str, list[str]] = {}
     requests = []
     for call, reply in zip(calls, replies, strict=True):
-        key = request_hash(name, version, call)
+        key = reply.request_hash or request_hash(name, version, call)
         hashes.setdefault(call.pair_id, []).append(key)
         requests.append(
             {
@@ -99,7 +101,9 @@ def ask(
                 "vote": call.vote,
                 "verdict": reply.verdict,
                 "log_probability": reply.log_probability,
+                "probability_first": reply.probability_first,
                 "num_prompt_tokens": reply.num_prompt_tokens,
+                "num_cached_tokens": reply.num_cached_tokens,
                 "num_completion_tokens": reply.num_completion_tokens,
                 "cost_usd": reply.cost_usd,
                 "status": reply.status,
@@ -107,7 +111,9 @@ def ask(
             }
         )
         if reply.status == OK and reply.verdict is not None:
-            votes.setdefault(call.pair_id, []).append(Vote(call.first_shown, call.vote, reply.verdict))
+            votes.setdefault(call.pair_id, []).append(
+                Vote(call.first_shown, call.vote, reply.verdict, _share_1(reply.probability_first, call.first_shown))
+            )
         else:
             failures.setdefault(call.pair_id, Counter())[reply.status] += 1
     # Where calls failed for different reasons, the most frequent stands for the pair.
@@ -123,6 +129,13 @@ def ask(
         requests=requests,
         request_hashes={pair: tuple(keys) for pair, keys in hashes.items()},
     )
+
+
+def _share_1(probability_first: float | None, first_shown: int) -> float | None:
+    """Probability of response 1, from that of the response shown first; None where either is not known."""
+    if probability_first is None or first_shown == 0:
+        return None
+    return probability_first if first_shown == 1 else 1 - probability_first
 
 
 def requests_table(asked: Iterable[Asked]) -> pa.Table:

@@ -11,8 +11,8 @@ import pyarrow as pa
 from assets.contracts import VERDICTS
 from assets.errors import ConfigError
 from assets.llm_annotated.judging import Judge, JudgeCall, JudgeReply
+from assets.llm_annotated.settings import JudgeSettings
 from assets.llm_annotated.simulated_judge import SimulatedJudge
-from assets.settings import JudgeSettings
 
 __all__ = ["Judge", "RecordedJudge", "SimulatedJudge", "make_judges"]
 
@@ -69,7 +69,7 @@ class RecordedJudge:
             seen[first_shown] += 1
         return calls or [(0, 0)]
 
-    def answer(self, calls: Sequence[JudgeCall]) -> list[JudgeReply]:
+    def answer(self, calls: Sequence[JudgeCall], *, batch: str = "") -> list[JudgeReply]:
         """The verdicts on record; `no_record` for a pair, an order or a repetition without one."""
         replies = []
         for call in calls:

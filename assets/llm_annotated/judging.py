@@ -35,19 +35,24 @@ class JudgeReply:
     Attributes:
         verdict: "1", "2", "tie" or "undecided" in canonical order; None unless the status is `OK`.
         status: `OK`, or why there is no verdict (no_record, no_truth, ...).
+        probability_first: of Candidate 1 against Candidate 2, where the judge gives log-probabilities.
         log_probability: of the verdict, where the judge gives one.
-        num_prompt_tokens, num_completion_tokens: None where no model ran.
+        num_prompt_tokens, num_cached_tokens, num_completion_tokens: None where no model ran.
         cost_usd: of this call.
         raw_reply_hash: of the reply's text, where there is one.
+        request_hash: under which the request ledger knows the call; None where there is no such ledger.
     """
 
     verdict: str | None
     status: str = OK
     log_probability: float | None = None
+    probability_first: float | None = None
     num_prompt_tokens: int | None = None
+    num_cached_tokens: int | None = None
     num_completion_tokens: int | None = None
     cost_usd: float = 0.0
     raw_reply_hash: str | None = None
+    request_hash: str | None = None
 
 
 class Judge(Protocol):
@@ -72,8 +77,8 @@ class Judge(Protocol):
         """The calls (first_shown, vote) to make about a pair, at least one."""
         ...
 
-    def answer(self, calls: Sequence[JudgeCall]) -> list[JudgeReply]:
-        """One reply per call, in order; a reply depends on its own call alone."""
+    def answer(self, calls: Sequence[JudgeCall], *, batch: str) -> list[JudgeReply]:
+        """One reply per call, in order; a reply depends on its own call alone. `batch`: what it is asked for."""
         ...
 
 

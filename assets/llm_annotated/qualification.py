@@ -19,9 +19,9 @@ from assets.llm_annotated.judge_measures import (
     wilson_interval,
 )
 from assets.llm_annotated.judging import Judge
+from assets.llm_annotated.settings import VotingSettings
 from assets.llm_annotated.votes import SIDES
 from assets.llm_annotated.weighing import ASSUMED_ACCURACY, shrunk_accuracy, weigh
-from assets.settings import VotingSettings
 
 # A bias is flagged when it is this large and its 95 % interval excludes 0.
 _NOTABLE_BIAS = 0.05
@@ -136,6 +136,7 @@ def qualify(
     gold_dev: pa.Table,
     voting: VotingSettings,
     *,
+    batch: str = "qualification",
     examples: Mapping[str, Sequence[str]] | None = None,
 ) -> Qualification:
     """Ask every judge about gold dev, exactly as it is asked when it annotates, and decide who is used.
@@ -162,7 +163,9 @@ def qualify(
         raise ContractError("Two judges have the same name.", where="judges", todo="name them apart")
     gold = {row["pair_id"]: row["verdict"] for row in rows if row["verdict"] in SIDES}
     cluster_of = {row["pair_id"]: row["prompt_cluster_id"] for row in rows}
-    asked = [ask(judge, gold, votes_per_order=voting.votes_per_order, examples=examples) for judge in judges]
+    asked = [
+        ask(judge, gold, votes_per_order=voting.votes_per_order, batch=batch, examples=examples) for judge in judges
+    ]
     measured = [_measure(one, gold, cluster_of, voting) for one in asked]
     pairs = tuple(
         compare_judges(a.judge.name, a.verdicts, b.judge.name, b.verdicts, gold) for a, b in combinations(asked, 2)

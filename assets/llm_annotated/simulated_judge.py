@@ -71,7 +71,7 @@ class SimulatedJudge:
             return truth
         return self._side(truth, "wrong belief", pair_id)
 
-    def answer(self, calls: Sequence[JudgeCall]) -> list[JudgeReply]:
+    def answer(self, calls: Sequence[JudgeCall], *, batch: str = "") -> list[JudgeReply]:
         """Verdicts for pairs whose truth is known, status `no_truth` for the others."""
         beliefs = {c.pair_id: self.belief(c.pair_id) for c in calls if self.truth.get(c.pair_id) in ("1", "2", "tie")}
         return [

@@ -18,11 +18,13 @@ class Vote:
         first_shown: which response was shown first; 0 where nobody knows.
         vote: number of the repetition within the order.
         verdict: "1", "2", "tie" or "undecided".
+        probability_1: of response 1 against response 2, where the judge gives it.
     """
 
     first_shown: int
     vote: int
     verdict: str
+    probability_1: float | None = None
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,11 @@ LABELS = (
             ("vote", INT32),
             ("verdict", STRING),
             ("log_probability", FLOAT64),
+            # Of Candidate 1 against Candidate 2, where the judge gives log-probabilities.
+            ("probability_first", FLOAT64),
             ("num_prompt_tokens", INT64),
+            # Of these, taken from the server's cache.
+            ("num_cached_tokens", INT64),
             ("num_completion_tokens", INT64),
             ("cost_usd", FLOAT64),
             ("status", STRING),

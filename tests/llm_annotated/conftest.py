@@ -23,7 +23,7 @@ class RuleJudge:
     def plan(self, pair_id, votes_per_order):
         return [(first, vote) for first, vote in both_orders(votes_per_order) if first in self.orders]
 
-    def answer(self, calls):
+    def answer(self, calls, *, batch=""):
         replies = []
         for call in calls:
             verdict = self.rule(call)

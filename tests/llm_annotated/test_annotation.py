@@ -11,7 +11,7 @@ from assets.lake import Lake
 from assets.llm_annotated.annotate import PANEL, annotate_pairs
 from assets.llm_annotated.judges import RecordedJudge, SimulatedJudge
 from assets.llm_annotated.qualification import qualify
-from assets.settings import VotingSettings
+from assets.llm_annotated.settings import VotingSettings
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 VOTING = VotingSettings()

@@ -14,9 +14,9 @@ from assets.llm_annotated.asking import ask, requests_table
 from assets.llm_annotated.judge_measures import phi_coefficient, position_bias
 from assets.llm_annotated.judges import RecordedJudge, SimulatedJudge, make_judges
 from assets.llm_annotated.judging import JudgeCall, from_display
+from assets.llm_annotated.settings import JudgeSettings
 from assets.llm_annotated.simulated_judge import shared_loading
 from assets.llm_annotated.votes import merge_votes
-from assets.settings import JudgeSettings
 
 
 def errors(judge, truth):
@@ -179,7 +179,7 @@ def test_asking_leaves_one_request_per_call_and_depends_on_the_examples(truth_of
 
 def test_the_most_frequent_failure_stands_for_a_pair(rule_judge):
     class Failing(rule_judge):
-        def answer(self, calls):
+        def answer(self, calls, *, batch=""):
             replies = super().answer(calls)
             return [r if c.vote else type(r)(None, "timeout") for r, c in zip(replies, calls, strict=True)]
 
@@ -193,7 +193,7 @@ def test_the_most_frequent_failure_stands_for_a_pair(rule_judge):
 
 def test_a_judge_owes_one_reply_per_call(rule_judge):
     class Lazy(rule_judge):
-        def answer(self, calls):
+        def answer(self, calls, *, batch=""):
             return super().answer(calls)[1:]
 
     with pytest.raises(SynprefError, match="gave 5 replies to 6 calls"):

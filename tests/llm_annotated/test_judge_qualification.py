@@ -17,9 +17,9 @@ from assets.llm_annotated.judge_measures import (
 )
 from assets.llm_annotated.judges import RecordedJudge, SimulatedJudge
 from assets.llm_annotated.qualification import JudgeQualification, qualify
+from assets.llm_annotated.settings import VotingSettings
 from assets.llm_annotated.votes import Vote, merge_judges, merge_votes
 from assets.llm_annotated.weighing import ASSUMED_ACCURACY, log_odds
-from assets.settings import VotingSettings
 
 VOTING = VotingSettings()
 
