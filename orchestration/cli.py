@@ -49,19 +49,22 @@ def demo() -> None:
 def run(
     config: ConfigOption = SAMPLE_CONFIG,
     to: Annotated[str | None, typer.Option("--to", help="Artifact to stop after, e.g. candidate_pool.")] = None,
+    labels_so_far: Annotated[
+        bool, typer.Option("--labels-so-far", help="Do not wait for open tasks at the annotation page.")
+    ] = False,
 ) -> None:
     """Run the pipeline headless; finished work is not repeated, a killed run goes on where it was."""
-    _run(Workspace(config), to=to)
+    _run(Workspace(config), to=to, labels_so_far=labels_so_far)
 
 
-def _run(workspace: Workspace, *, to: str | None) -> None:
+def _run(workspace: Workspace, *, to: str | None, labels_so_far: bool = False) -> None:
     import time
 
     from orchestration.pipeline import run_pipeline
     from orchestration.progress import show_steps
 
     started = time.monotonic()
-    show_steps(lambda on_step: run_pipeline(workspace, to=to, on_step=on_step))
+    show_steps(lambda on_step: run_pipeline(workspace, to=to, labels_so_far=labels_so_far, on_step=on_step))
     typer.echo(f"done in {time.monotonic() - started:.0f} s")
     report = workspace.reports / "latest" / "report.html"
     if to is None and report.exists():

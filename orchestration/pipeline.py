@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from assets.durable_files import write_atomically
 from assets.errors import ConfigError, SynprefError
+from assets.human_gold.collecting import require_answers
 from assets.settings import RunSettings
 from assets.workspace import Workspace
 
@@ -38,15 +39,15 @@ TEXTS = ("quality_signals", "contamination_hits", "text_sketches")
 NEAR_DUPLICATES = ("pair_clusters", "prompt_clusters")
 POOL = ("int_suspect_pairs", "int_suspect_rows", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
 GOLD = ("human_labels", "crowd_labels", "gold", "gold_accounting")
-ROUND = (
-    "retrieved_pairs",
-    "annotation_tasks",
+TASKS = ("retrieved_pairs", "annotation_tasks")
+ANNOTATION = (
     *GOLD,
     "judge_qualification",
     "llm_annotated_pairs",
     "silver",
     "silver_accounting",
 )
+ROUND = (*TASKS, *ANNOTATION)
 
 
 def plan(settings: RunSettings, sources: list[str], scored_models: list[str], benchmarks: list[str]) -> list[Step]:
@@ -67,7 +68,8 @@ def plan(settings: RunSettings, sources: list[str], scored_models: list[str], be
     for number, round_name in enumerate(settings.round_names):
         if number:
             steps.append(Step("loop_reward_model", ("loop_reward_model", "gold_scores"), round_name))
-        steps.append(Step("round", ROUND, round_name))
+        # Two steps, because real people work between them.
+        steps += [Step("tasks", TASKS, round_name), Step("round", ANNOTATION, round_name)]
     steps += [
         Step("gold_reward_model", ("gold_reward_model",)),
         Step("best_reward_model", ("best_reward_model",)),
@@ -124,6 +126,7 @@ def run_pipeline(
     *,
     to: str | None = None,
     only: str | None = None,
+    labels_so_far: bool = False,
     on_step: Callable[[int, int, Step], None] = lambda *_: None,
 ) -> Iterator[StepResult]:
     """Run the steps in order, yielding each when it is done.
@@ -131,6 +134,7 @@ def run_pipeline(
     Args:
         to: artifact to stop after, with `[partition]` where it has one; None runs all.
         only: name of the one step to run.
+        labels_so_far: go on with the labels that are in, where people at the annotation page are not done.
         on_step: called before each step with its number from 1, the number of steps, and the step.
 
     Raises:
@@ -158,6 +162,9 @@ def run_pipeline(
     timings = Timings(workspace)
     for number, step in enumerate(steps, start=1):
         on_step(number, len(steps), step)
+        if step.name == "round" and not labels_so_far:
+            assert step.partition is not None
+            require_answers(workspace, step.partition)
         started = time.monotonic()
         unchanged = _run_step(dg, definitions, instance, step)
         wall_s = time.monotonic() - started

@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Engine
 
+from assets.errors import SynprefError
 from assets.human_gold.delivering import deliver
+from assets.human_gold.desk.batches import batch_progress
 from assets.human_gold.desk.database import open_database
 from assets.human_gold.recorded_people import RecordedPeople
 from assets.human_gold.roster import answerable_pairs
@@ -67,6 +69,29 @@ def send_to_desk(workspace: Workspace, round_name: str) -> dict[str, int] | None
             make_accounts(engine, workspace.settings.people)
         sent = send_batch(workspace, engine, round_name)
     return None if sent is None else {"tasks_sent": sent.num_tasks_new, "tasks_withdrawn": sent.num_withdrawn}
+
+
+def require_answers(workspace: Workspace, round_name: str) -> None:
+    """Stop a run that has come to people who are not done: judges are guided by what they say.
+
+    Raises:
+        SynprefError: tasks of the round, or disagreements about them, are open at the annotation page.
+    """
+    if workspace.settings.people.provider != "page":
+        return
+    with open_desk(workspace) as engine:
+        found = [b for b in batch_progress(engine) if b["round_name"] == round_name]
+    for batch in found:
+        num_open, num_cases = batch["num_open"] + batch["num_claimed"], batch["num_cases_open"]
+        if num_open or num_cases:
+            raise SynprefError(
+                f"{round_name} waits for people: {batch['num_answered']} of {batch['num_tasks']} labels are in, "
+                f"{num_open} tasks and {num_cases} disagreements are open.",
+                where=f"round {round_name} at the annotation page",
+                kept="everything up to the tasks, and every label given so far",
+                todo="let people finish at the page (`synpref annotate`) and run again, withdraw what is open "
+                "on the manager's page, or add --labels-so-far",
+            )
 
 
 def collect_labels(workspace: Workspace, round_name: str, inputs: str, created_at: datetime) -> tuple[Manifest, bool]:

@@ -47,9 +47,9 @@ def stages(workspace: Workspace, timings: Mapping[str, float]) -> tuple[s.Stage,
             lake.manifests("trained_models", model=f"loop-{name}"),
             f"loop_reward_model[{name}]",
         )
-        add(f"retrieved_pairs {name}", lake.manifests("retrieved_pairs", round=name), f"round[{name}]")
-        # The steps of a round are one Dagster run: its time stands at the round's first stage.
-        add(f"human_labels {name}", lake.manifests("label_events", kind="person", batch=name))
+        add(f"retrieved_pairs {name}", lake.manifests("retrieved_pairs", round=name), f"tasks[{name}]")
+        # What people and judges say is one Dagster run: its time stands at its first stage.
+        add(f"human_labels {name}", lake.manifests("label_events", kind="person", batch=name), f"round[{name}]")
         add(f"gold {name}", lake.manifests("gold", as_of_round=name))
         add(f"llm_annotated_pairs {name}", lake.manifests("label_events", kind="judge", batch=name))
         add(f"silver {name}", lake.manifests("silver", as_of_round=name))

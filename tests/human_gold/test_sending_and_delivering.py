@@ -6,7 +6,9 @@ import dagster as dg
 import pytest
 from sqlalchemy import select
 
+from assets.errors import SynprefError
 from assets.filtered_mixture.why import explain_pair
+from assets.human_gold.collecting import require_answers
 from assets.human_gold.crowd_labels import estimate_labels
 from assets.human_gold.delivering import deliver, has_news
 from assets.human_gold.desk.database import reading
@@ -182,3 +184,14 @@ def test_people_of_another_round_are_not_delivered_with_this_one(run):
     run.answer("ada", num=6)
     assert deliver(run.lake, run.engine, ROUND).num_new == 3
     assert deliver(run.lake, run.engine, "round_1").num_new == 3
+
+
+def test_a_run_waits_for_people_and_says_how_far_they_are(run):
+    require_answers(run.workspace, ROUND)  # nothing was sent
+    run.ask()
+    run.answer("ada")
+    with pytest.raises(SynprefError, match=r"round_0 waits for people: 1 of 6 labels are in, 5 tasks") as caught:
+        require_answers(run.workspace, ROUND)
+    assert "--labels-so-far" in caught.value.todo
+    run.answer("ada", num=5)
+    require_answers(run.workspace, ROUND)

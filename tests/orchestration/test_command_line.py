@@ -60,7 +60,8 @@ def test_wrong_settings_are_named(tmp_path, change, said):
 def test_the_plan_goes_in_order():
     settings = load_settings(REPOSITORY / "configs" / "sample.yaml")
     names = [str(s) for s in plan(settings, ["a", "b"], ["final-tiny"], ["gold_holdout"])]
-    order = ["raw_pairs[b]", "candidate_pool", "round[round_0]", "loop_reward_model[round_1]", "round[round_1]"]
+    order = ["raw_pairs[b]", "candidate_pool", "tasks[round_0]", "round[round_0]"]
+    order += ["loop_reward_model[round_1]", "tasks[round_1]", "round[round_1]"]
     order += ["best_reward_model", "pair_scores[a]", "filtered_mixture", "reward_model[tiny]", "champion[tiny]"]
     assert [n for n in names if n in order] == order
     assert names[-1] == "run_report"
@@ -72,3 +73,5 @@ def test_a_plan_is_cut_after_the_artifact():
     assert str(cut_at(steps, "raw_pairs")[-1]) == "raw_pairs[b]"
     assert str(cut_at(steps, "raw_pairs[a]")[-1]) == "raw_pairs[a]"
     assert str(cut_at(steps, "silver[round_1]")[-1]) == "round[round_1]"
+    # People come before judges: a run up to the tasks asks no judge.
+    assert str(cut_at(steps, "annotation_tasks[round_0]")[-1]) == "tasks[round_0]"
