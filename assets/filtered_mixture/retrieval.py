@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from assets.accounting import StageCounts
+from assets.chance import rank_key
 from assets.contracts import from_rows
 
 # Rows of queries whose similarities to the whole pool are held in memory at once.
@@ -100,6 +101,16 @@ def retrieve(
         counts=StageCounts(len(found), len(taken), {k: v for k, v in dropped.items() if v}),
         neighbours_earned={k: earned.count(k) for k in sorted(set(earned))},
     )
+
+
+def draw_at_random(pool_ids: Sequence[str], num: int, *, seed: int, round_name: str) -> pa.Table:
+    """As many pairs drawn from the pool by hash: what error-driven retrieval is measured against.
+
+    Returns:
+        Contract `retrieved_pairs`, in order of pair id; there is no query, so no similarity and no k.
+    """
+    drawn = sorted(pool_ids, key=lambda pair: rank_key(seed, "random retrieval", round_name, pair))[:num]
+    return from_rows([{"pair_id": pair, "reason": "drawn_at_random"} for pair in sorted(drawn)], "retrieved_pairs")
 
 
 def _nearest(queries: np.ndarray, pool: np.ndarray, earned: Sequence[int]):
