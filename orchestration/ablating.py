@@ -93,9 +93,7 @@ def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: S
             names |= _simulated(run.workspace)
     arm_names = [arm.name for arm in arms]
     rounds = list(first.round_names)
-    scores, differences = score_arms(
-        values, arms=arm_names, seeds=seeds, rounds=rounds, sets=list(sets), baseline=FULL
-    )
+    scores, differences = score_arms(values, arms=arm_names, seeds=seeds, rounds=rounds, sets=list(sets), baseline=FULL)
     return Ablation(
         config=config.name,
         seeds=tuple(seeds),
@@ -186,9 +184,7 @@ def _measure(run: ArmRun, holdout: Path, base: Workspace):
         model = f"loop-{rounds[at + 1]}" if at + 1 < len(rounds) else "loop-closing"
         trained, _ = trained_model(run.workspace, model)
         scores = read_scores(_score(trained, files, base, run.workspace.settings.seed))
-        values = {
-            name: item_values(load_benchmark(name, path).items, scores, name) for name, path in files.items()
-        }
+        values = {name: item_values(load_benchmark(name, path).items, scores, name) for name, path in files.items()}
         yield _row(run, round_name, trained), values
 
 

@@ -80,9 +80,7 @@ def draw_examples(
     for target, clusters in target_clusters.items():
 
         def fits(gold_id: str, target: str = target, clusters: Clusters = clusters) -> bool:
-            return gold_id != target and all(
-                a != b for a, b in zip(clusters, gold_clusters[gold_id], strict=True)
-            )
+            return gold_id != target and all(a != b for a, b in zip(clusters, gold_clusters[gold_id], strict=True))
 
         taken: dict[str, None] = {}
         # Far cheaper than ranking all gold for every target; gold that is nearly used up is ranked after all.
