@@ -56,7 +56,8 @@ def search_on(
                     best, kept = best.topk(min(num, best.shape[1]), dim=1)
                     at = at.gather(1, kept)
                 values, found = best, at
-            assert values is not None and found is not None
+            assert values is not None
+            assert found is not None
             seen, candidates = values.double().cpu().numpy(), found.cpu().numpy()
             here = slice(start, end)
             insert_candidates(

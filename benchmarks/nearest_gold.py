@@ -4,7 +4,7 @@
 
 Unit vectors are made up: `topics` gather round two thousand centres as sentence embeddings do, `isotropic` ones have no
 structure at all and are the hardest to tell apart. Each measurement runs in a process of its own, so that memory is its
-own peak; float32 alone stands beside. Equality with a full sort in double precision is checked on a sample of the pairs.
+own peak; float32 alone stands beside. A sample of the pairs is compared with a full sort in double precision.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from evaluation.results import ItemValues
 
 @dataclass(frozen=True)
 class Cell:
-    """Which model on which set: `arm`, `seed`, `round_name` (the last round whose silver it learned from), `set_name`."""
+    """Which model on which set; `round_name` is the last round whose silver the model learned from."""
 
     arm: str
     seed: int

@@ -262,9 +262,9 @@ def _simulated(workspace: Workspace) -> set[str]:
 
 def _notes(settings) -> tuple[str, ...]:
     notes = [
-        "A model is trained after each round on all silver so far with one recipe; its checkpoint is chosen on gold dev.",
-        "Intervals resample prompts. They hold for the models as trained: how far another training seed would move them "
-        "shows in the column of the seeds, and with one seed not at all.",
+        "A model is trained after each round on all silver so far, by one recipe, its checkpoint chosen on gold dev.",
+        "Intervals resample prompts. They hold for the models as trained: how far another seed would move them shows "
+        "in the column of the seeds, and with one seed not at all.",
     ]
     if any(judge.provider == "simulated" for judge in settings.judges):
         notes.append("Judges are simulated: what examples and attributes do to them is what the simulation states.")

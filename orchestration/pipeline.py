@@ -43,6 +43,7 @@ LOOP = ("loop_reward_model", "round", "best_reward_model")
 GOLD = ("human_labels", "crowd_labels", "gold", "gold_accounting")
 ROUND = (
     "retrieved_pairs",
+    "retrieved_scores",
     "annotation_tasks",
     *GOLD,
     "judge_qualification",

@@ -115,3 +115,13 @@ def draw_at_random(pool_ids: Sequence[str], num: int, *, seed: int, round_name: 
     """
     drawn = sorted(pool_ids, key=lambda pair: rank_key(seed, "random retrieval", round_name, pair))[:num]
     return from_rows([{"pair_id": pair, "reason": "drawn_at_random"} for pair in sorted(drawn)], "retrieved_pairs")
+
+
+def most_wanted_first(retrieved: pa.Table) -> list[str]:
+    """Retrieved pairs, those of the queries on which the model does worst first, the nearest of them first.
+
+    Pairs without a query, as in the seed round, come in order of their ids, which are hashes.
+    """
+    rows = retrieved.select(["pair_id", "query_probability", "similarity"]).to_pylist()
+    rows.sort(key=lambda r: (r["query_probability"] or 0.0, -(r["similarity"] or 0.0), r["pair_id"]))
+    return [row["pair_id"] for row in rows]
