@@ -56,3 +56,12 @@ class StageCounts:
     def from_dict(cls, value: Mapping) -> StageCounts:
         """Inverse of `as_dict`."""
         return cls(value["rows_in"], value["rows_out"], dict(value["dropped"]))
+
+
+def with_dropped(counts: StageCounts, reason: str, num: int) -> StageCounts:
+    """The counts of a stage before which rows were already dropped for a reason.
+
+    >>> with_dropped(StageCounts(2, 2), "over_budget", 3).as_dict()
+    {'rows_in': 5, 'rows_out': 2, 'dropped': {'over_budget': 3}}
+    """
+    return counts + StageCounts(num, 0, {reason: num}) if num else counts

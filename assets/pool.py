@@ -50,3 +50,9 @@ def clusters_of(lake: Lake) -> dict[str, str]:
     """Prompt cluster of every candidate pair."""
     pool = lake.read("candidate_pool", columns=["pair_id", "prompt_cluster_id"])
     return dict(zip(pool["pair_id"].to_pylist(), pool["prompt_cluster_id"].to_pylist(), strict=True))
+
+
+def near_duplicates_of(lake: Lake) -> dict[str, str]:
+    """Near-duplicate cluster of every pair that has one: prompt and both responses nearly agree within it."""
+    found = lake.read("pair_clusters", columns=["pair_id", "pair_cluster_id"])
+    return dict(zip(found["pair_id"].to_pylist(), found["pair_cluster_id"].to_pylist(), strict=True))

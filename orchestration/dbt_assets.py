@@ -113,10 +113,7 @@ def build_layer(
         try:
             values = variables(workspace, key)
             manifests = lake_manifests(workspace, as_of_round=key)
-            upstream = [m for name in inputs for m in manifests[name]]
-            fresh = fingerprint(
-                workspace.settings, sections, upstream, select, repr(sorted(values.items())), project_hash()
-            )
+            fresh = layer_fingerprint(workspace, select, inputs, sections, values, manifests)
             wanted = publications(key, values)
             done = [current(lake, p.table, dict(p.partition), fresh) for p in wanted]
             if all(done):
@@ -134,6 +131,24 @@ def build_layer(
             shutil.rmtree(out, ignore_errors=True)
 
     return layer
+
+
+def layer_fingerprint(
+    workspace: Workspace,
+    select: str,
+    inputs: tuple[str, ...],
+    sections: tuple[str, ...],
+    values: Mapping[str, Any],
+    manifests: Mapping[str, list[Manifest]],
+) -> str:
+    """Fingerprint of everything a layer is made from; arguments as of `build_layer`.
+
+    Args:
+        values: the layer's dbt variables.
+        manifests: of everything dbt reads, as `lake_manifests` gives them.
+    """
+    upstream = [m for name in inputs for m in manifests[name]]
+    return fingerprint(workspace.settings, sections, upstream, select, repr(sorted(values.items())), project_hash())
 
 
 # What dbt calls a source or an earlier layer's model, where that is not the table's own name, and its partitions.

@@ -17,11 +17,13 @@ from assets.workspace import Workspace
 from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import failure, plot, published, run_process
 from orchestration.partitions import Partitions
+from orchestration.pool_freshness import require_fresh_pool
 
 
 def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     """Assets of this room."""
     every_attribute = dg.AssetDep("preference_attributes", partition_mapping=dg.AllPartitionMapping())
+    loop_model = dg.AssetDep("loop_reward_model", partition_mapping=partitions.loop_round_of_round())
     loop_scores = dg.AssetDep("gold_scores", partition_mapping=partitions.loop_round_of_round())
 
     @dg.asset(
@@ -36,7 +38,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         round_name, lake = context.partition_key, workspace.lake
         before = previous_round(workspace, round_name)
         try:
-            upstream = lake.require("candidate_pool", todo="materialise candidate_pool")
+            upstream = require_fresh_pool(workspace)
             upstream += [*lake.manifests("prompt_splits"), *lake.manifests("attributes")]
             if before is not None:
                 upstream += require_round(lake, "gold", before) + require_round(lake, "gold_scores", round_name)
@@ -51,14 +53,55 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 selection = select_later_round(workspace, round_name, before)
         except SynprefError as error:
             raise failure(error) from error
-        info = {"counts": selection.counts.as_dict(), "neighbours_earned": selection.neighbours_earned or {}}
+        info = {
+            "counts": selection.counts.as_dict(),
+            "neighbours_earned": selection.neighbours_earned or {},
+            "num_queries": selection.num_queries,
+            "queries_excluded_since": selection.queries_excluded_since,
+        }
         manifest = lake.publish("retrieved_pairs", selection.table, {"round": round_name}, inputs=inputs, info=info)
         reasons = Counter(selection.table["reason"].to_pylist())
         extra: dict[str, Any] = {"reasons": plot(plots.bar_chart(reasons, title="Why selected", unit="pairs"))}
         if selection.neighbours_earned:
             earned = {f"k = {k}": n for k, n in selection.neighbours_earned.items()}
             extra["queries"] = plot(plots.bar_chart(earned, title="Gold queries by neighbours earned", unit="queries"))
-        return published(manifest, read_round=before or "none: the seed", num_queries=selection.num_queries, **extra)
+        extra |= {"num_queries": selection.num_queries, "queries_excluded_since": selection.queries_excluded_since}
+        return published(manifest, read_round=before or "none: the seed", **extra)
+
+    @dg.asset(
+        group_name="stage_1_loop",
+        partitions_def=partitions.rounds,
+        deps=["retrieved_pairs", loop_model],
+    )
+    def retrieved_scores(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace], pipes: dg.PipesSubprocessClient
+    ) -> dg.MaterializeResult:
+        """The loop model's p for the pairs of its round: people are asked first where it is least sure."""
+        round_name, lake, partition = context.partition_key, workspace.lake, {"round": context.partition_key}
+        try:
+            upstream = lake.require(
+                "retrieved_pairs", round=round_name, todo=f"materialise retrieved_pairs {round_name}"
+            )
+            if previous_round(workspace, round_name) is None:
+                inputs = fingerprint(settings, [], [])
+                if done := current(lake, "retrieved_scores", partition, inputs):
+                    return published(done, unchanged=True)
+                nothing = lake.read("retrieved_scores").slice(0, 0)
+                return published(lake.publish("retrieved_scores", nothing, partition, inputs=inputs))
+            trained, model = trained_model(workspace, f"loop-{round_name}")
+            inputs = fingerprint(settings, [], [*upstream, model])
+            if done := current(lake, "retrieved_scores", partition, inputs):
+                return published(done, unchanged=True)
+            ids = lake.read("retrieved_pairs", ["pair_id"], round=round_name)["pair_id"].combine_chunks()
+            table = lake.read("retrieved_scores").slice(0, 0)
+            if len(ids):
+                name = f"retrieved-{round_name}"
+                run = prepare_scoring(workspace, name=name, trained=trained, pair_ids=ids, inputs=inputs)
+                run_process(context, pipes, "training.score", run.spec)
+                table = scores_table(run.output, trained, "retrieved_scores")
+        except SynprefError as error:
+            raise failure(error) from error
+        return published(lake.publish("retrieved_scores", table, partition, inputs=inputs))
 
     @dg.asset(
         group_name="stage_2_filter",
@@ -122,7 +165,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             ),
         ],
     )
-    return [retrieved_pairs, pair_scores, queue, mixture]
+    return [retrieved_pairs, retrieved_scores, pair_scores, queue, mixture]
 
 
 def _filter_variables(workspace: Workspace, key: str | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from assets.accounting import StageCounts
 from assets.contracts import from_rows
 from assets.errors import MissingUpstreamError
-from assets.filtered_mixture.retrieval import retrieve
+from assets.filtered_mixture.retrieval import draw_at_random, retrieve
 from assets.human_gold.roster import answerable_pairs
 from assets.human_gold.selection import select_seed
 from assets.lake import Lake
@@ -30,12 +30,14 @@ class RoundSelection:
         table: contract `retrieved_pairs`.
         counts: row accounting of the selection.
         num_queries, neighbours_earned: of a later round; empty in the seed round.
+        queries_excluded_since: gold train pairs that left the pool after they were labelled, and so are no queries.
     """
 
     table: pa.Table
     counts: StageCounts
     num_queries: int = 0
     neighbours_earned: dict[int, int] | None = None
+    queries_excluded_since: int = 0
 
 
 def previous_round(workspace: Workspace, round_name: str) -> str | None:
@@ -96,6 +98,10 @@ def select_later_round(workspace: Workspace, round_name: str, before: str) -> Ro
         if s["pair_id"] in verdict_of
     ]
     pool = pool_with_splits(lake)
+    # What left the pool since the round before asks for nothing any more.
+    in_pool = set(pool["pair_id"].to_pylist())
+    excluded_since = [pair for pair, _ in queries if pair not in in_pool]
+    queries = [(pair, p) for pair, p in queries if pair in in_pool]
     pool = pool.filter(pc.and_(pc.equal(pool["stage"], 1), pc.and_(pc.equal(pool["split"], "train"), pool["usable"])))
     seen = {
         pair
@@ -115,4 +121,9 @@ def select_later_round(workspace: Workspace, round_name: str, before: str) -> Ro
         k_max=settings.rounds.k_max,
         max_retrieved=settings.rounds.max_retrieved,
     )
-    return RoundSelection(found.table, found.counts, len(query_ids), found.neighbours_earned)
+    if settings.rounds.retrieval == "random":
+        num = found.counts.rows_out
+        drawn = draw_at_random(pool_ids, num, seed=settings.seed, round_name=round_name)
+        counts = StageCounts(len(pool_ids), num, {"not_drawn": len(pool_ids) - num} if len(pool_ids) > num else {})
+        return RoundSelection(drawn, counts, len(query_ids), found.neighbours_earned, len(excluded_since))
+    return RoundSelection(found.table, found.counts, len(query_ids), found.neighbours_earned, len(excluded_since))

@@ -30,7 +30,7 @@ PEOPLE_CHECKS = {
 def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     """Assets and checks of this room."""
 
-    @dg.asset(partitions_def=partitions.rounds, deps=["retrieved_pairs"], group_name="stage_1_loop")
+    @dg.asset(partitions_def=partitions.rounds, deps=["retrieved_pairs", "retrieved_scores"], group_name="stage_1_loop")
     def annotation_tasks(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult:
@@ -40,7 +40,9 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             retrieved = lake.require(
                 "retrieved_pairs", round=round_name, todo=f"materialise retrieved_pairs {round_name}"
             )
-            inputs = fingerprint(settings, ["people", "rounds"], [*retrieved, *lake.manifests("recorded_verdicts")])
+            scores = lake.manifests("retrieved_scores", round=round_name)
+            upstream = [*retrieved, *scores, *lake.manifests("recorded_verdicts")]
+            inputs = fingerprint(settings, ["people", "rounds"], upstream)
             manifest = current(lake, "annotation_tasks", {"round": round_name}, inputs)
             unchanged = manifest is not None
             if manifest is None:
@@ -103,7 +105,14 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         "gold_layer",
         select="tag:gold",
         partitions_def=partitions.rounds,
-        inputs=("candidate_pool", "prompt_splits", "person_label_events", "crowd_label_events", "contamination_hits"),
+        inputs=(
+            "candidate_pool",
+            "prompt_splits",
+            "person_label_events",
+            "crowd_label_events",
+            "contamination_hits",
+            "exclusions",
+        ),
         sections=("rounds", "decontamination"),
         variables=lambda workspace, key: {
             # A benchmark that was added since must have been looked for, or gold would only seem clean.

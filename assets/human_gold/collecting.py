@@ -45,8 +45,12 @@ def people_of_round(workspace: Workspace, round_name: str) -> list[dict[str, Any
     offered = [row | {"reason": retrieved[row["pair_id"]]} for row in pool.to_pylist() if row["pair_id"] in retrieved]
     if round_name == settings.round_names[0]:
         return [dict(row) for row in in_order_of_priority(offered, settings.seed) if row["reason"] == "seed_people"]
-    # Judges answer after people in a round, so there is nothing of theirs to compare the model with yet.
-    nothing = {"judge_verdict": None, "judge_confidence": None, "probability_1": None}
+    # Judges answer after people in a round, so there is nothing of theirs to compare the model with yet: its own doubt
+    # decides.
+    scores = lake.read("retrieved_scores", ["pair_id", "probability_1"], round=round_name)
+    model_says = dict(zip(scores["pair_id"].to_pylist(), scores["probability_1"].to_pylist(), strict=True))
+    nothing = {"judge_verdict": None, "judge_confidence": None}
+    offered = [row | {"probability_1": model_says.get(row["pair_id"])} for row in offered]
     chosen = select_for_people(
         pa.Table.from_pylist([row | nothing for row in offered], schema=OFFERED_SCHEMA),
         budget=settings.rounds.people_per_round,

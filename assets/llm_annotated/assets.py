@@ -7,13 +7,17 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from assets import plots
+from assets.accounting import with_dropped
 from assets.contracts import from_rows
 from assets.errors import SynprefError
+from assets.filtered_mixture.retrieval import most_wanted_first
 from assets.human_gold.roster import pairs_for_people
 from assets.llm_annotated.annotate import AnnotationResult, annotate_pairs
 from assets.llm_annotated.attributes import write_attributes
 from assets.llm_annotated.guidance import guide, open_judges, published_qualification
 from assets.llm_annotated.qualification import qualify
+from assets.llm_annotated.round_budget import within_budget
+from assets.raw_pairs.overlap.freshness import compared
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
@@ -112,8 +116,8 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             tasks = lake.manifests("annotation_tasks", round=round_name)
             upstream = [*retrieved, *qualified, *tasks, *lake.manifests("gold", as_of_round=round_name)]
             asked_people = pairs_for_people(lake, round_name)
-            pairs = lake.read("retrieved_pairs", ["pair_id"], round=round_name)["pair_id"].to_pylist()
-            targets = [p for p in pairs if p not in asked_people]
+            rows = most_wanted_first(lake.read("retrieved_pairs", round=round_name))
+            targets = [pair for pair in rows if pair not in asked_people]
             return annotate(workspace, round_name, targets, round_name, upstream)
         except SynprefError as error:
             raise failure(error) from error
@@ -122,9 +126,12 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         "silver_layer",
         select="tag:silver",
         partitions_def=partitions.rounds,
-        inputs=("candidate_pool", "prompt_splits", "judge_label_events", "person_label_events", "crowd_label_events"),
-        sections=("rounds",),
-        variables=people_variables,
+        inputs=(
+            *("candidate_pool", "exclusions", "contamination_hits", "prompt_splits"),
+            *("judge_label_events", "person_label_events", "crowd_label_events"),
+        ),
+        sections=("rounds", "decontamination"),
+        variables=lambda workspace, key: {**compared(workspace), **people_variables(workspace, key)},
         publications=lambda key, _: [Publication("silver", {"as_of_round": str(key)})],
     )
 
@@ -135,7 +142,8 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         try:
             queue = lake.require("judge_queue", todo="materialise judge_queue")
             qualified = lake.require("judge_qualification", round=last, todo=f"materialise judge_qualification {last}")
-            targets = lake.read("judge_queue", ["pair_id"], pc.field("afforded"))["pair_id"].to_pylist()
+            afforded = lake.read("judge_queue", ["pair_id", "priority"], pc.field("afforded"))
+            targets = afforded.sort_by("priority")["pair_id"].to_pylist()
             return annotate(workspace, "stage_2", targets, last, [*queue, *qualified])
         except SynprefError as error:
             raise failure(error) from error
@@ -149,21 +157,26 @@ def annotate(
     """Ask the judges about the targets and append what they say to the ledger."""
     lake, settings = workspace.lake, workspace.settings
     partition = {"kind": "judge", "batch": batch}
-    inputs = fingerprint(settings, ["judges", "voting", "embedding"], [*upstream, *lake.manifests("recorded_verdicts")])
+    sections = ["judges", "voting", "embedding", "budget"]
+    inputs = fingerprint(settings, sections, [*upstream, *lake.manifests("recorded_verdicts")])
     if done := current(lake, "label_events", partition, inputs):
         return published(done, unchanged=True)
     judges = open_judges(workspace)
+    qualification = published_qualification(lake, gold_round)
+    within, limit = within_budget(workspace, batch, targets, qualification)
+    targets = list(within.targets)
     result: AnnotationResult = annotate_pairs(
         targets,
         judges,
-        published_qualification(lake, gold_round),
+        qualification,
         settings.voting,
         batch=batch,
         created_at=now(),
         examples=guide(workspace, targets, gold_round),
     )
     lake.append_events("judge_requests", result.requests, {"batch": batch})
-    manifest = lake.append_events("label_events", result.events, partition, inputs=inputs, info=result.info())
+    info = result.info() | {"counts": with_dropped(result.counts, "over_budget", len(within.over_budget)).as_dict()}
+    manifest = lake.append_events("label_events", result.events, partition, inputs=inputs, info=info)
     by_judge = [{"judge": name, **counts.as_dict()} for name, counts in result.counts_by_judge.items()]
     verdicts = {k: sum(p.verdict == k for p in result.panel.values()) for k in ("1", "2", "tie", "undecided")}
     return published(
@@ -171,6 +184,8 @@ def annotate(
         weighting=result.weighting,
         judges=markdown_table(by_judge),
         usd=sum(result.usd.values()),
+        usd_estimated=within.usd,
+        usd_limit="none" if limit is None else limit,
         panel=plot(plots.bar_chart(verdicts, title="The panel's verdicts", unit="pairs")),
         simulated=any(j.simulated for j in judges),
     )

@@ -26,6 +26,7 @@ from evaluation.benchmarks import load_benchmark
 from orchestration.dbt_assets import Publication, build_layer
 from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
+from orchestration.pool_freshness import POOL_INPUTS, POOL_SECTIONS, POOL_SELECT
 from orchestration.progress import progress_bar
 
 GROUP = "raw_pairs"
@@ -203,9 +204,9 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
 
     pool = build_layer(
         "pool_layer",
-        select="tag:pool",
-        inputs=("pairs", "source_label_events", "pair_clusters", "prompt_clusters", "contamination_hits"),
-        sections=("decontamination",),
+        select=POOL_SELECT,
+        inputs=POOL_INPUTS,
+        sections=POOL_SECTIONS,
         variables=lambda workspace, key: compared(workspace),
         publications=lambda *_: [Publication(t) for t in ("exclusions", "conflicts", "candidate_pool")],
     )

@@ -7,7 +7,7 @@ is given one JSON file and leaves one folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,16 +41,28 @@ class Selection:
     counts: StageCounts
 
 
-def select_labels(labels: pa.Table, *, verdict: str = "verdict", limit: int | None = None, seed: int = 0) -> Selection:
+def select_labels(
+    labels: pa.Table,
+    *,
+    verdict: str = "verdict",
+    limit: int | None = None,
+    seed: int = 0,
+    in_pool: Collection[str] | None = None,
+) -> Selection:
     """Turn labels into a selection: only verdicts 1 and 2 train; ties and undecided never do.
 
     Args:
         labels: has `pair_id` and the verdict column; one row per pair.
         limit: at most this many pairs, drawn with the seed; the rest is counted `over_training_limit`.
+        in_pool: pairs that are still in the pool; others are counted `excluded_since`. None takes all.
     """
     decided = labels.filter(pc.is_in(labels[verdict], pa.array(["1", "2"])))
     decided = decided.sort_by("pair_id")
     dropped = {"no_decided_verdict": len(labels) - len(decided)}
+    if in_pool is not None:
+        kept = decided.filter(pa.array([pair in in_pool for pair in decided["pair_id"].to_pylist()], pa.bool_()))
+        dropped["excluded_since"] = len(decided) - len(kept)
+        decided = kept
     if limit is not None and len(decided) > limit:
         keep = np.sort(np.random.default_rng(seed).permutation(len(decided))[:limit])
         dropped["over_training_limit"] = len(decided) - limit

@@ -14,14 +14,20 @@ from assets.workspace import Workspace
 
 
 def silver_of(workspace: Workspace, round_name: str) -> Selection:
-    """Silver as of a round: what loop models learn from."""
-    return select_labels(workspace.lake.read("silver", ["pair_id", "verdict"], as_of_round=round_name))
+    """Silver as of a round that is still in the pool: what loop models learn from."""
+    silver = workspace.lake.read("silver", ["pair_id", "verdict"], as_of_round=round_name)
+    return select_labels(silver, in_pool=_in_pool(workspace))
 
 
 def gold_of(workspace: Workspace, round_name: str, split: str) -> Selection:
     """Gold of one split as of a round; ties neither train nor choose a checkpoint."""
     gold = workspace.lake.read("gold", ["pair_id", "verdict"], pc.field("split") == split, as_of_round=round_name)
-    return select_labels(gold)
+    return select_labels(gold, in_pool=_in_pool(workspace))
+
+
+def _in_pool(workspace: Workspace) -> set[str]:
+    """Pairs that deduplication and decontamination leave in the pool by now."""
+    return set(workspace.lake.read("candidate_pool", ["pair_id"])["pair_id"].to_pylist())
 
 
 def raw_labels(workspace: Workspace, recipe: TrainingRecipe) -> Selection:

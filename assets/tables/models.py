@@ -39,6 +39,13 @@ MODELS = (
         key=("pair_id", "model_version"),
         partition_by=("round",),
     ),
+    # The round's loop model on the pairs that it had retrieved; empty for the seed round.
+    Contract(
+        "retrieved_scores",
+        _SCORES_OF_A_PAIR,
+        key=("pair_id", "model_version"),
+        partition_by=("round",),
+    ),
     Contract(
         "pair_scores",
         _SCORES_OF_A_PAIR,

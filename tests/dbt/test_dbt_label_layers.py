@@ -27,7 +27,8 @@ PEOPLE = {
     "no_majority": ([("ann", 0, "1"), ("bob", 0, "1"), ("cem", 0, "2"), ("dee", 0, "tie")], "people_disagree"),
     "undecided": ([("ann", 0, "undecided"), ("bob", 0, "undecided"), ("cem", 0, "1")], "people_undecided"),
     "given_up": ([("ann", 0, "1"), ("bob", 0, "1"), ("ADJ", 1, "undecided")], "people_undecided"),
-    "excluded": ([("ann", 0, "1")], "not_in_pool"),
+    "excluded": ([("ann", 0, "1")], "excluded_since"),
+    "gone": ([("ann", 0, "1")], "not_in_pool"),
     "contaminated": ([("ann", 0, "1")], "contaminated"),
     "splitless": ([("ann", 0, "1")], "no_split"),
     "unusable": ([("ann", 0, "1")], "split_conflict"),
@@ -42,7 +43,9 @@ PANEL = {
     "s_tie": ([(0, "tie")], "judges_tie"),
     "s_undecided": ([(0, "undecided")], "judges_undecided"),
     "s_dev": ([(0, "1")], "other_split"),
-    "s_excluded": ([(0, "1")], "not_in_pool"),
+    "s_excluded": ([(0, "1")], "excluded_since"),
+    "s_gone": ([(0, "1")], "not_in_pool"),
+    "s_contaminated": ([(0, "1")], "contaminated"),
     "unusable": ([(0, "1")], "split_conflict"),
     "splitless": ([(0, "1")], "no_split"),
     "agreed": ([(0, "2")], "verified_by_people"),
@@ -81,9 +84,17 @@ def labelled(lake):
         judged.append(event("s_judge", "1", kind="judge", labeller="solo", round_name=f"round_{number}"))
         lake.add_events("judge", f"round_{number}", judged)
     names = sorted({*PEOPLE, *PANEL, "s_judge"})
-    lake.publish_rows("candidate_pool", [pool_row(n, stage=1) for n in names if n not in ("excluded", "s_excluded")])
-    # The benchmark came after the pool: the pair is still in it.
-    lake.add_hits("s", "bench", [{"pair_id": "contaminated", "source_row": 0}])
+    left = {"excluded": True, "s_excluded": True, "gone": False, "s_gone": False}
+    lake.publish_rows("candidate_pool", [pool_row(n, stage=1) for n in names if n not in left])
+    # A pair may be excluded for several reasons.
+    excluded = [
+        (n, reason) for n, is_excluded in left.items() if is_excluded for reason in ("duplicate", "contaminated")
+    ]
+    rows = [{"pair_id": n, "source": "s", "source_row": 0, "reason": reason} for n, reason in excluded]
+    lake.publish_rows("exclusions", rows)
+    # The benchmark came after the pool: the pairs are still in it.
+    hits = [{"pair_id": n, "source_row": place} for place, n in enumerate(("contaminated", "s_contaminated"))]
+    lake.add_hits("s", "bench", hits)
     splits = {"held_out": "holdout", "s_dev": "dev"}
     lake.publish_rows(
         "prompt_splits",

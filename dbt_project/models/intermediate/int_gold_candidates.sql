@@ -24,6 +24,12 @@ contaminated as (
 
 ),
 
+excluded as (
+
+    select distinct pair_id from {{ published('exclusions') }}
+
+),
+
 final as (
 
     select
@@ -35,6 +41,8 @@ final as (
             when people.why_not is not null then people.why_not
             -- Benchmarks may have been added after people labelled the pair.
             when contaminated.pair_id is not null then 'contaminated'
+            -- It was in the pool when people were asked: deduplication and decontamination go on.
+            when pool.pair_id is null and excluded.pair_id is not null then 'excluded_since'
             when pool.pair_id is null then 'not_in_pool'
             when splits.prompt_id is null then 'no_split'
             when not splits.usable then 'split_conflict'
@@ -42,6 +50,7 @@ final as (
     from people
     left join pool using (pair_id)
     left join contaminated using (pair_id)
+    left join excluded using (pair_id)
     left join splits using (prompt_id)
 
 )

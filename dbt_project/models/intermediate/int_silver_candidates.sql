@@ -24,6 +24,18 @@ splits as (
 
 ),
 
+contaminated as (
+
+    select distinct pair_id from {{ ref('stg_contamination_hits') }}
+
+),
+
+excluded as (
+
+    select distinct pair_id from {{ published('exclusions') }}
+
+),
+
 final as (
 
     select
@@ -31,6 +43,9 @@ final as (
         pool.prompt_id,
         pool.prompt_cluster_id,
         case
+            -- Benchmarks may have been added after the judges were asked, and duplicates been found.
+            when contaminated.pair_id is not null then 'contaminated'
+            when pool.pair_id is null and excluded.pair_id is not null then 'excluded_since'
             when pool.pair_id is null then 'not_in_pool'
             when splits.prompt_id is null then 'no_split'
             when not splits.usable then 'split_conflict'
@@ -43,6 +58,8 @@ final as (
     from panel
     left join people using (pair_id)
     left join pool using (pair_id)
+    left join contaminated using (pair_id)
+    left join excluded using (pair_id)
     left join splits using (prompt_id)
 
 )
