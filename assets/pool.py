@@ -50,3 +50,9 @@ def clusters_of(lake: Lake) -> dict[str, str]:
     """Prompt cluster of every candidate pair."""
     pool = lake.read("candidate_pool", columns=["pair_id", "prompt_cluster_id"])
     return dict(zip(pool["pair_id"].to_pylist(), pool["prompt_cluster_id"].to_pylist(), strict=True))
+
+
+def categories_of(lake: Lake) -> dict[str, str]:
+    """Task category of every pair that has attributes."""
+    rows = lake.read("attributes", columns=["pair_id", "task_category"])
+    return dict(zip(rows["pair_id"].to_pylist(), rows["task_category"].to_pylist(), strict=True))

@@ -13,7 +13,7 @@ from assets.human_gold.roster import pairs_for_people
 from assets.llm_annotated.annotate import AnnotationResult, annotate_pairs
 from assets.llm_annotated.attributes import write_attributes
 from assets.llm_annotated.guidance import guide, open_judges, published_qualification
-from assets.llm_annotated.qualification import qualify
+from assets.llm_annotated.qualifying import qualify
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
