@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def retrieval_text(turns: Sequence[dict], attributes: dict | None) -> str:
-    """The text that is embedded: every turn with its role, then the attributes.
+    """The text that is embedded: every turn with its role, then the attributes, if there are any.
 
     >>> retrieval_text([{"role": "user", "content": "2 + 2?"}], {"task_category": "math", "objectivity": "objective"})
     'user: 2 + 2?\\ntask category: math\\nobjectivity: objective'

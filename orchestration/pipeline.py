@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,9 @@ class Step:
 TEXTS = ("quality_signals", "contamination_hits", "text_sketches")
 NEAR_DUPLICATES = ("pair_clusters", "prompt_clusters")
 POOL = ("int_suspect_pairs", "int_suspect_rows", "exclusions", "conflicts", "candidate_pool", "pool_accounting")
+LOOP = ("loop_reward_model", "round", "best_reward_model")
+"""Steps of stage 1 after the pool, up to the reward model that is trained on all silver."""
+
 GOLD = ("human_labels", "crowd_labels", "gold", "gold_accounting")
 ROUND = (
     "retrieved_pairs",
@@ -123,14 +126,14 @@ def run_pipeline(
     workspace: Workspace,
     *,
     to: str | None = None,
-    only: str | None = None,
+    only: str | Collection[str] | None = None,
     on_step: Callable[[int, int, Step], None] = lambda *_: None,
 ) -> Iterator[StepResult]:
     """Run the steps in order, yielding each when it is done.
 
     Args:
         to: artifact to stop after, with `[partition]` where it has one; None runs all.
-        only: name of the one step to run.
+        only: name of the one step to run, or names of several; the others are left as they are.
         on_step: called before each step with its number from 1, the number of steps, and the step.
 
     Raises:
@@ -153,7 +156,8 @@ def run_pipeline(
         plan(workspace.settings, sources, list(partitions.model_names), list(partitions.benchmark_names)), to
     )
     if only is not None:
-        steps = [step for step in steps if step.name == only]
+        names = {only} if isinstance(only, str) else set(only)
+        steps = [step for step in steps if step.name in names]
     definitions = build_definitions(workspace)
     timings = Timings(workspace)
     for number, step in enumerate(steps, start=1):

@@ -14,10 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from assets.accounting import StageCounts
+from assets.chance import rank_key
 from assets.contracts import from_rows
-
-# Rows of queries whose similarities to the whole pool are held in memory at once.
-_BLOCK = 512
+from assets.nearest import Progress, nearest
 
 
 def num_neighbours(probability: float, k_max: int = 8) -> int:
@@ -58,6 +57,7 @@ def retrieve(
     *,
     k_max: int,
     max_retrieved: int,
+    progress: Progress | None = None,
 ) -> Retrieval:
     """Fetch the nearest pool pairs of every query, each pair once, by its nearest query.
 
@@ -67,21 +67,23 @@ def retrieve(
         query_ids: gold train pairs, n of them.
         query_vectors: float32 [n, d], unit length.
         probabilities: n values; the loop model's probability of each query's gold side.
-        pool_ids: m pairs of the unverified pool that no round has labelled.
+        pool_ids: m pairs of the unverified pool that no round has labelled, in ascending order, by which equal
+            similarities are told apart.
         pool_vectors: float32 [m, d], unit length.
+        progress: called with the queries done and their share.
     """
     earned = [num_neighbours(p, k_max) for p in probabilities]
-    found: list[tuple[float, str, int]] = []
-    for query, positions, similarities in _nearest(query_vectors, pool_vectors, earned):
-        found += [(float(s), pool_ids[i], query) for i, s in zip(positions, similarities, strict=True)]
+    neighbours = nearest(query_vectors, pool_vectors, earned, progress=progress)
+    num_found = int((neighbours.places >= 0).sum())
 
-    nearest: dict[str, tuple[float, int]] = {}
-    for similarity, pair, query in found:
-        best = nearest.get(pair)
+    nearest_query: dict[str, tuple[float, int]] = {}
+    for query, at in zip(*map(np.ndarray.tolist, np.nonzero(neighbours.places >= 0)), strict=True):
+        pair, similarity = pool_ids[neighbours.places[query, at]], float(neighbours.similarities[query, at])
+        best = nearest_query.get(pair)
         # Equal similarities go to the query with the lower id, so that the order of queries is immaterial.
         if best is None or (-similarity, query_ids[query]) < (-best[0], query_ids[best[1]]):
-            nearest[pair] = (similarity, query)
-    ranked = sorted(nearest.items(), key=lambda item: (probabilities[item[1][1]], -item[1][0], item[0]))
+            nearest_query[pair] = (similarity, query)
+    ranked = sorted(nearest_query.items(), key=lambda item: (probabilities[item[1][1]], -item[1][0], item[0]))
     taken = sorted(ranked[:max_retrieved])
     rows = [
         {
@@ -94,23 +96,22 @@ def retrieve(
         }
         for pair, (similarity, query) in taken
     ]
-    dropped = {"taken_by_nearer_query": len(found) - len(nearest), "over_round_limit": len(nearest) - len(taken)}
+    dropped = {
+        "taken_by_nearer_query": num_found - len(nearest_query),
+        "over_round_limit": len(nearest_query) - len(taken),
+    }
     return Retrieval(
         table=from_rows(rows, "retrieved_pairs"),
-        counts=StageCounts(len(found), len(taken), {k: v for k, v in dropped.items() if v}),
+        counts=StageCounts(num_found, len(taken), {k: v for k, v in dropped.items() if v}),
         neighbours_earned={k: earned.count(k) for k in sorted(set(earned))},
     )
 
 
-def _nearest(queries: np.ndarray, pool: np.ndarray, earned: Sequence[int]):
-    """For each query: its index, the positions of its nearest pool rows and their cosine similarities."""
-    widest = min(max(earned, default=0), len(pool))
-    if widest == 0:
-        return
-    for start in range(0, len(queries), _BLOCK):
-        similarities = queries[start : start + _BLOCK] @ pool.T
-        # A stable sort breaks ties by position; pool rows come in order of pair id.
-        order = np.argsort(-similarities, axis=1, kind="stable")[:, :widest]
-        for row, positions in enumerate(order):
-            best = positions[: earned[start + row]]
-            yield start + row, best, similarities[row, best]
+def draw_at_random(pool_ids: Sequence[str], num: int, *, seed: int, round_name: str) -> pa.Table:
+    """As many pairs drawn from the pool by hash: what error-driven retrieval is measured against.
+
+    Returns:
+        Contract `retrieved_pairs`, in order of pair id; there is no query, so no similarity and no k.
+    """
+    drawn = sorted(pool_ids, key=lambda pair: rank_key(seed, "random retrieval", round_name, pair))[:num]
+    return from_rows([{"pair_id": pair, "reason": "drawn_at_random"} for pair in sorted(drawn)], "retrieved_pairs")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from assets.accounting import StageCounts
 from assets.contracts import from_rows
 from assets.errors import MissingUpstreamError
-from assets.filtered_mixture.retrieval import retrieve
+from assets.filtered_mixture.retrieval import draw_at_random, retrieve
 from assets.human_gold.roster import answerable_pairs
 from assets.human_gold.selection import select_seed
 from assets.lake import Lake
@@ -115,4 +115,9 @@ def select_later_round(workspace: Workspace, round_name: str, before: str) -> Ro
         k_max=settings.rounds.k_max,
         max_retrieved=settings.rounds.max_retrieved,
     )
+    if settings.rounds.retrieval == "random":
+        num = found.counts.rows_out
+        drawn = draw_at_random(pool_ids, num, seed=settings.seed, round_name=round_name)
+        counts = StageCounts(len(pool_ids), num, {"not_drawn": len(pool_ids) - num} if len(pool_ids) > num else {})
+        return RoundSelection(drawn, counts, len(query_ids), found.neighbours_earned)
     return RoundSelection(found.table, found.counts, len(query_ids), found.neighbours_earned)

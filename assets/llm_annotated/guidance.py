@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.lake import Lake
-from assets.llm_annotated.examples import retrieve_examples
+from assets.llm_annotated.examples import draw_examples, retrieve_examples
 from assets.llm_annotated.judges import Judge, make_judges
 from assets.llm_annotated.qualification import Qualification
 from assets.pair_vectors import vectors_of
-from assets.pool import categories_of, clusters_of, known_truth
+from assets.pool import categories_of, clusters_of, known_truth, near_duplicates_of
 from assets.workspace import Workspace
 
 
@@ -43,17 +45,43 @@ def published_qualification(lake: Lake, round_name: str) -> Qualification:
     return Qualification.from_dict(manifest.info["qualification"])
 
 
-def guide(workspace: Workspace, pair_ids: Sequence[str], as_of_round: str) -> dict[str, tuple[str, ...]]:
-    """Few-shot gold train pairs for every target, gold as of the round."""
-    lake = workspace.lake
-    gold = lake.read("gold", filters=pc.field("split") == "train", as_of_round=as_of_round)
+Guidance = Literal["retrieved", "random", "none"]
+
+
+def guide(
+    workspace: Workspace, pair_ids: Sequence[str], as_of_round: str, *, guidance: Guidance | None = None
+) -> dict[str, tuple[str, ...]]:
+    """Few-shot gold train pairs for every target, gold as of the round, in order of pair id.
+
+    The order is the same for whoever is shown the same examples, so that a server's prefix cache is hit, and a request
+    does not change because another pair joined its batch.
+
+    Args:
+        guidance: in place of `voting.guidance`: the nearest gold train pairs, as many drawn by hash, or none.
+    """
+    settings, lake = workspace.settings, workspace.lake
+    guidance = guidance or settings.voting.guidance
     pairs = sorted(set(pair_ids))
-    cluster_of = clusters_of(lake)
-    return retrieve_examples(
-        pairs,
-        vectors_of(workspace, pairs),
-        [cluster_of[p] for p in pairs],
-        gold,
-        vectors_of(workspace, gold["pair_id"].to_pylist()),
-        num_examples=workspace.settings.voting.num_examples,
-    )
+    num = settings.voting.num_examples
+    if guidance == "none" or num == 0:
+        return {pair: () for pair in pairs}
+    prompt_cluster = clusters_of(lake)
+    gold = lake.read("gold", filters=pc.field("split") == "train", as_of_round=as_of_round)
+    # What left the pool since the round shows nothing any more.
+    gold = gold.filter(pc.is_in(gold["pair_id"], pa.array(list(prompt_cluster), pa.string())))
+    near = near_duplicates_of(lake)
+    clusters = {pair: (prompt_cluster.get(pair, pair), near.get(pair, pair)) for pair in pairs}
+    gold_clusters = {p: (prompt_cluster[p], near.get(p, p)) for p in gold["pair_id"].to_pylist()}
+    if guidance == "random":
+        found = draw_examples(clusters, gold, gold_clusters, num_examples=num, seed=settings.seed)
+    else:
+        found = retrieve_examples(
+            pairs,
+            vectors_of(workspace, pairs),
+            clusters,
+            gold,
+            vectors_of(workspace, gold["pair_id"].to_pylist()),
+            gold_clusters,
+            num_examples=num,
+        )
+    return {pair: tuple(sorted(examples)) for pair, examples in found.items()}

@@ -19,7 +19,7 @@ class JudgeCall:
         first_shown: the response, in canonical terms, that is shown as Candidate 1; 0 where a recorded judge's
             order is not known.
         vote: number of the repetition within this order, from 0.
-        examples: few-shot gold pairs, nearest first.
+        examples: few-shot gold pairs, in the order in which the judge is shown them.
     """
 
     pair_id: str

@@ -30,7 +30,8 @@ def encoder_of(settings: RunSettings) -> str:
         from training.model_location import locate_model
 
         weights = locate_model(chosen.model, chosen.revision).fingerprint()
-    return f"{settings.section_hash('embedding')} {weights}"
+    # Attributes are no part of a prompt, and whether retrieval embeds them asks for no new scan.
+    return f"{chosen.model_dump_json(exclude={'attributes'})} {weights}"
 
 
 def hits_inputs(settings: RunSettings, pairs: Manifest, items: Sequence[Manifest]) -> str:
