@@ -90,6 +90,31 @@ def interval_chart(
     return _markdown(figure, axes, title)
 
 
+def reliability_chart(
+    series: Mapping[str, Sequence[tuple[float, float, int]]], *, title: str, unit: str = "confidence"
+) -> str:
+    """Share right over confidence, beside the line on which the two are equal.
+
+    Args:
+        series: name to bins as (mean confidence, share right, labels in it); the larger the bin, the larger its point.
+    """
+    figure, axes = _figure(height=3.2)
+    axes.plot([0.5, 1], [0.5, 1], color=_INK, linewidth=0.8, linestyle=":", zorder=0)
+    for colour, (name, bins) in zip(_SERIES * len(series), series.items(), strict=False):
+        total = sum(num for _, _, num in bins) or 1
+        xs, ys = [x for x, _, _ in bins], [y for _, y, _ in bins]
+        axes.plot(xs, ys, color=colour, linewidth=1, alpha=0.6)
+        axes.scatter(xs, ys, s=[12 + 250 * num / total for _, _, num in bins], color=colour, label=_short(name))
+    axes.set_xlabel(unit)
+    axes.set_ylabel("share right")
+    axes.set_xlim(0.48, 1.02)
+    if len(series) > 1:
+        legend = axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        for handle in legend.legend_handles:
+            handle.set_sizes([30])
+    return _markdown(figure, axes, title)
+
+
 def heatmap(
     values: Sequence[Sequence[float | None]],
     *,

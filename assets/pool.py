@@ -52,6 +52,12 @@ def clusters_of(lake: Lake) -> dict[str, str]:
     return dict(zip(pool["pair_id"].to_pylist(), pool["prompt_cluster_id"].to_pylist(), strict=True))
 
 
+def categories_of(lake: Lake) -> dict[str, str]:
+    """Task category of every pair that has attributes."""
+    rows = lake.read("attributes", columns=["pair_id", "task_category"])
+    return dict(zip(rows["pair_id"].to_pylist(), rows["task_category"].to_pylist(), strict=True))
+
+
 def near_duplicates_of(lake: Lake) -> dict[str, str]:
     """Near-duplicate cluster of every pair that has one: prompt and both responses nearly agree within it."""
     found = lake.read("pair_clusters", columns=["pair_id", "pair_cluster_id"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import pyarrow as pa
@@ -16,10 +16,11 @@ from assets.errors import ContractError
 from assets.identity import digest
 from assets.label_events import label_event
 from assets.llm_annotated.asking import Asked, ask, requests_table
+from assets.llm_annotated.cascade import JudgePlan, Saving, total_saving
 from assets.llm_annotated.judging import Judge
-from assets.llm_annotated.qualification import Qualification
+from assets.llm_annotated.qualification import JudgeQualification, Qualification
 from assets.llm_annotated.settings import VotingSettings
-from assets.llm_annotated.votes import SIDES, JudgeVerdict, PanelVerdict, merge_judges
+from assets.llm_annotated.votes import SIDES, JudgeVerdict, PanelVerdict
 
 PANEL = "panel"
 """Labeller of the merged verdict: what silver and the decisions of stage 2 read."""
@@ -36,9 +37,11 @@ class AnnotationResult:
         panel: the panel's verdict by pair.
         counts: pairs in, pairs with a side out; dropped: tie, undecided, no_judge (none is used), or the
             status of the calls when no judge answered (no_record, no_truth, ...).
-        counts_by_judge: the same for each judge alone.
+        counts_by_judge: the same for each judge alone, over the pairs it was asked about.
         usd: cost of all calls, by judge.
         weighting: see `Qualification.weighting`.
+        saving: by judge of a later tier, what it was not asked for.
+        num_over_budget: pairs about which some judge could not be asked within the budget.
     """
 
     events: pa.Table
@@ -48,6 +51,8 @@ class AnnotationResult:
     counts_by_judge: Mapping[str, StageCounts]
     usd: Mapping[str, float]
     weighting: str
+    saving: Mapping[str, Saving]
+    num_over_budget: int
 
     def info(self) -> dict:
         """For the manifest of the published partition."""
@@ -56,6 +61,8 @@ class AnnotationResult:
             "counts_by_judge": {name: counts.as_dict() for name, counts in self.counts_by_judge.items()},
             "usd": dict(self.usd),
             "weighting": self.weighting,
+            "saving": {name: asdict(one) for name, one in self.saving.items()} | {"all": total_saving(self.saving)},
+            "num_over_budget": self.num_over_budget,
         }
 
 
@@ -68,59 +75,93 @@ def annotate_pairs(
     batch: str,
     created_at: datetime,
     examples: Mapping[str, Sequence[str]] | None = None,
+    plans: Mapping[str, JudgePlan] | None = None,
 ) -> AnnotationResult:
-    """Ask every used judge about every pair and merge what they say.
+    """Ask the used judges about every pair, tier by tier, and merge what they say.
+
+    Judges of the first tier are asked about every pair, those of a later one about the pairs on which the panel so
+    far is undecided or has heard nothing; a tier is finished before the next is paid for.
 
     Args:
         pair_ids: a repeated id is one pair.
         judges: providers; those that the qualification does not use are not asked.
-        qualification: of these judges, on gold dev.
-        voting: votes per order and the confidence below which a pair is undecided.
+        qualification: of these judges, on gold dev; says which tier each is in and how they are merged.
+        voting: votes per order.
         batch: the round, or stage_2; the events' round.
         created_at: with time zone.
         examples: few-shot gold pairs by pair.
+        plans: votes by judge's name; those of `voting` where it is absent.
 
     Raises:
         ContractError: a judge that was not qualified, or in another version.
     """
     pairs = sorted(set(pair_ids))
-    weights = qualification.weights
-    used = [judge for judge in _qualified(judges, qualification) if judge.name in weights]
-    asked = [
-        ask(judge, pairs, votes_per_order=voting.votes_per_order, batch=batch, examples=examples) for judge in used
-    ]
-    verdicts = {one.judge.name: one.verdicts for one in asked}
-    panel_version = digest(
-        "panel", voting.model_dump_json(), *(f"{j.name}|{j.version}|{weights[j.name]:.12g}" for j in used)
-    )
-
-    events: list[dict] = []
+    model = qualification.panel
+    used = [judge for judge in _qualified(judges, qualification) if judge.name in model.accuracies]
+    plan = {judge.name: (plans or {}).get(judge.name, JudgePlan()) for judge in used}
+    asked: list[Asked] = []
+    given: dict[str, dict[str, JudgeVerdict]] = {pair: {} for pair in pairs}
     panel: dict[str, PanelVerdict] = {}
+    reached: dict[str, list[int]] = {pair: [] for pair in pairs}
+    open_pairs = pairs
+    for step in model.steps:
+        for judge in (judge for judge in used if model.tier_of(judge.name) == step):
+            votes = plan[judge.name].votes(voting)
+            one = ask(judge, open_pairs, votes_per_order=votes, batch=batch, examples=examples)
+            asked.append(one)
+            for pair, verdict in one.verdicts.items():
+                given[pair][judge.name] = verdict
+        for pair in open_pairs:
+            reached[pair].append(step)
+            if given[pair]:
+                panel[pair] = model.merge(given[pair], step)
+        open_pairs = [pair for pair in open_pairs if pair not in panel or panel[pair].verdict == "undecided"]
+
+    # Events in the order that the judges are configured in, whichever tier they are in.
+    asked.sort(key=lambda one: [judge.name for judge in used].index(one.judge.name))
+    panel_version = digest(
+        "panel-2",
+        voting.model_dump_json(),
+        json.dumps(model.as_dict(), sort_keys=True),
+        *(f"{judge.name}|{judge.version}" for judge in used),
+    )
+    events: list[dict] = []
     outcomes: Counter[str] = Counter()
     for pair in pairs:
-        of_judges = []
-        for one in asked:
-            if pair in verdicts[one.judge.name]:
-                of_judges.append(_judge_event(one, pair, verdicts[one.judge.name][pair], batch, created_at, examples))
+        of_judges = [
+            _judge_event(one, pair, given[pair][one.judge.name], batch, created_at, examples)
+            for one in asked
+            if one.judge.name in given[pair]
+        ]
         events += of_judges
-        given = {name: by_pair[pair] for name, by_pair in verdicts.items() if pair in by_pair}
-        if not given:
-            outcomes[_why_unanswered(asked, pair)] += 1
+        unanswered = {one.judge.name: one.status_of[pair] for one in asked if pair in one.status_of}
+        if pair not in panel:
+            outcomes["+".join(sorted(set(unanswered.values()))) or "no_judge"] += 1
             continue
-        merged = merge_judges(given, weights, min_confidence=voting.min_confidence)
-        panel[pair] = merged
-        outcomes[merged.verdict] += 1
-        events.append(
-            _panel_event(pair, merged, of_judges, weights, qualification.weighting, panel_version, batch, created_at)
-        )
+        outcomes[panel[pair].verdict] += 1
+        weighed = {
+            "weighting": qualification.weighting,
+            "weights": model.weights_of(given[pair]),
+            "temperature": model.temperatures.get(reached[pair][-1], 1.0),
+            "tiers_asked": reached[pair],
+            "unanswered": unanswered,
+        }
+        events.append(_panel_event(pair, panel[pair], of_judges, weighed, panel_version, batch, created_at))
+    of_judge = {q.judge: q for q in qualification.judges}
     return AnnotationResult(
         events=from_rows(events, "label_events"),
         requests=requests_table(asked),
         panel=panel,
         counts=_count(outcomes),
-        counts_by_judge={one.judge.name: _count_judge(one, pairs, verdicts[one.judge.name]) for one in asked},
+        counts_by_judge={one.judge.name: _count_judge(one) for one in asked},
         usd={one.judge.name: one.usd for one in asked},
         weighting=qualification.weighting,
+        saving={
+            one.judge.name: _saving(one, pairs, plan[one.judge.name].votes(voting), of_judge[one.judge.name])
+            for one in asked
+            if model.tier_of(one.judge.name) > model.steps[0]
+        },
+        num_over_budget=sum(any(one.status_of.get(pair) == "over_budget" for one in asked) for pair in pairs),
     )
 
 
@@ -168,8 +209,7 @@ def _panel_event(
     pair: str,
     merged: PanelVerdict,
     of_judges: Sequence[dict],
-    weights: Mapping[str, float],
-    weighting: str,
+    weighed: Mapping,
     version: str,
     batch: str,
     created_at: datetime,
@@ -185,16 +225,16 @@ def _panel_event(
         created_at=created_at,
         simulated=any(event["simulated"] for event in of_judges),
         confidence=merged.confidence,
-        evidence={
+        evidence={name: value for name, value in weighed.items() if name != "weights"}
+        | {
             "num_judges": merged.num_judges,
             "agreement": merged.agreement,
-            "weighting": weighting,
             "judges": [
                 {
                     "judge": event["labeller"],
                     "verdict": event["verdict"],
                     "confidence": event["confidence"],
-                    "weight": weights[event["labeller"]],
+                    "weight": weighed["weights"][event["labeller"]],
                     "event_id": event["event_id"],
                 }
                 for event in of_judges
@@ -204,9 +244,12 @@ def _panel_event(
     )
 
 
-def _why_unanswered(asked: Sequence[Asked], pair: str) -> str:
-    statuses = sorted({one.status_of[pair] for one in asked})
-    return statuses[0] if len(statuses) == 1 else "+".join(statuses) or "no_judge"
+def _saving(asked: Asked, pairs: Sequence[str], votes_per_order: int, qualified: JudgeQualification) -> Saving:
+    spared = [pair for pair in pairs if pair not in asked.request_hashes]
+    num_calls = sum(len(asked.judge.plan(pair, votes_per_order)) for pair in spared)
+    # A judge that was not needed at all has no cost here; what it cost on gold dev stands in.
+    usd, calls = (asked.usd, len(asked.requests)) if asked.requests else (qualified.usd, qualified.num_calls)
+    return Saving(len(asked.request_hashes), len(spared), num_calls, num_calls * usd / calls if calls else 0.0)
 
 
 def _count(outcomes: Mapping[str, int]) -> StageCounts:
@@ -215,5 +258,11 @@ def _count(outcomes: Mapping[str, int]) -> StageCounts:
     return StageCounts(sum(outcomes.values()), num_sides, dropped)
 
 
-def _count_judge(asked: Asked, pairs: Sequence[str], verdicts: Mapping[str, JudgeVerdict]) -> StageCounts:
-    return _count(Counter(verdicts[pair].verdict if pair in verdicts else asked.status_of[pair] for pair in pairs))
+def _count_judge(asked: Asked) -> StageCounts:
+    """Over the pairs that this judge was asked about."""
+    return _count(
+        Counter(
+            asked.verdicts[pair].verdict if pair in asked.verdicts else asked.status_of[pair]
+            for pair in asked.request_hashes
+        )
+    )

@@ -1,6 +1,7 @@
 """Dagster glue of LLM-annotated pairs: attributes, judges measured on gold, their verdicts, silver."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -8,24 +9,30 @@ import pyarrow.compute as pc
 
 from assets import plots
 from assets.accounting import with_dropped
-from assets.contracts import from_rows
 from assets.errors import SynprefError
 from assets.filtered_mixture.retrieval import most_wanted_first
 from assets.human_gold.roster import pairs_for_people
 from assets.llm_annotated.annotate import AnnotationResult, annotate_pairs
 from assets.llm_annotated.attributes import write_attributes
+from assets.llm_annotated.cascade import plans_of
+from assets.llm_annotated.drift import Drift
 from assets.llm_annotated.guidance import guide, open_judges, published_qualification
-from assets.llm_annotated.qualification import qualify
+from assets.llm_annotated.judge_checks import CHECKS, check_judges
+from assets.llm_annotated.judge_plots import qualification_plots
+from assets.llm_annotated.publishing import publish_qualification
+from assets.llm_annotated.qualification import Qualification
 from assets.llm_annotated.round_budget import within_budget
 from assets.raw_pairs.overlap.freshness import compared
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
 from orchestration.dbt_assets import Publication, build_layer, people_variables
-from orchestration.glue import FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
+from orchestration.glue import FAILED_CHECK_STOPS, FAILED_CHECK_WARNS, failure, markdown_table, now, plot, published
 from orchestration.partitions import Partitions
 
 GROUP = "stage_1_loop"
+# Raised when the same settings and gold are to give other verdicts.
+JUDGE_CODE = 2
 
 
 def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
@@ -54,11 +61,15 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         chart = plots.bar_chart(dict(sorted(categories.items())), title="Task categories", unit="pairs")
         return published(manifest, categories=plot(chart), writer=settings.attributes.provider)
 
-    check = dg.AssetCheckSpec(
-        "a_judge_is_used", asset="judge_qualification", description="At least one judge reaches the bar on gold dev"
+    @dg.asset(
+        group_name=GROUP,
+        partitions_def=partitions.rounds,
+        deps=["gold"],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset="judge_qualification", description=says, blocking=name == "a_judge_is_used")
+            for name, says in CHECKS.items()
+        ],
     )
-
-    @dg.asset(group_name=GROUP, partitions_def=partitions.rounds, deps=["gold"], check_specs=[check])
     def judge_qualification(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.MaterializeResult]:
@@ -68,34 +79,37 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         try:
             gold = lake.require("gold", as_of_round=round_name, todo=f"materialise gold {round_name}")
             recorded = lake.manifests("recorded_verdicts")
-            inputs = fingerprint(settings, ["judges", "voting", "embedding"], [*gold, *recorded])
+            inputs = fingerprint(
+                settings, ["judges", "voting", "embedding"], [*gold, *recorded], code_version=JUDGE_CODE
+            )
             done = current(lake, "judge_qualification", partition, inputs)
-            if done is None:
-                dev = lake.read("gold", filters=pc.field("split") == "dev", as_of_round=round_name)
-                examples = guide(workspace, dev["pair_id"].to_pylist(), round_name)
-                found = qualify(open_judges(workspace), dev, settings.voting, examples=examples)
-                lake.append_events("judge_requests", found.requests, {"batch": f"qualification-{round_name}"})
-                done_now = lake.publish(
-                    "judge_qualification",
-                    from_rows(found.rows(), "judge_qualification"),
-                    partition,
-                    inputs=inputs,
-                    info={"qualification": found.as_dict()},
-                )
+            manifest = done or publish_qualification(workspace, round_name, inputs)
         except SynprefError as error:
             raise failure(error) from error
-        manifest = done or done_now
-        rows = lake.read("judge_qualification", **partition).to_pylist()
-        chart = {r["judge"]: (r["accuracy"], r["low"], r["high"]) for r in rows if r["accuracy"] is not None}
+        found = Qualification.from_dict(manifest.info["qualification"])
         result = published(
             manifest,
             unchanged=done is not None,
-            judges=markdown_table(rows),
-            accuracy=plot(plots.interval_chart(chart, title="Accuracy on gold dev", unit="share right, 95 % interval")),
+            judges=markdown_table(found.rows()),
+            weighting=found.weighting,
+            calibration=found.calibration,
+            ways=markdown_table([asdict(way) for way in found.measures.compared] if found.measures else []),
+            drift=markdown_table(manifest.info["drift"]),
+            **{name: plot(markdown) for name, markdown in qualification_plots(found).items()},
         )
-        passed = any(r["used"] for r in rows)
+        checks = check_judges(
+            found, [Drift(**one) for one in manifest.info["drift"]], num_configured=len(settings.judges)
+        )
         yield result._replace(
-            check_results=[dg.AssetCheckResult(check_name=check.name, passed=passed, severity=FAILED_CHECK_WARNS)]
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=check.name,
+                    passed=check.passed,
+                    severity=FAILED_CHECK_STOPS if check.name == "a_judge_is_used" else FAILED_CHECK_WARNS,
+                    metadata={"seen": check.seen},
+                )
+                for check in checks
+            ]
         )
 
     @dg.asset(
@@ -157,8 +171,12 @@ def annotate(
     """Ask the judges about the targets and append what they say to the ledger."""
     lake, settings = workspace.lake, workspace.settings
     partition = {"kind": "judge", "batch": batch}
-    sections = ["judges", "voting", "embedding", "budget"]
-    inputs = fingerprint(settings, sections, [*upstream, *lake.manifests("recorded_verdicts")])
+    inputs = fingerprint(
+        settings,
+        ["judges", "voting", "embedding", "budget"],
+        [*upstream, *lake.manifests("recorded_verdicts")],
+        code_version=JUDGE_CODE,
+    )
     if done := current(lake, "label_events", partition, inputs):
         return published(done, unchanged=True)
     judges = open_judges(workspace)
@@ -173,6 +191,7 @@ def annotate(
         batch=batch,
         created_at=now(),
         examples=guide(workspace, targets, gold_round),
+        plans=plans_of(settings.judges),
     )
     lake.append_events("judge_requests", result.requests, {"batch": batch})
     info = result.info() | {"counts": with_dropped(result.counts, "over_budget", len(within.over_budget)).as_dict()}
@@ -186,6 +205,8 @@ def annotate(
         usd=sum(result.usd.values()),
         usd_estimated=within.usd,
         usd_limit="none" if limit is None else limit,
+        saving=markdown_table([{"judge": name, **asdict(one)} for name, one in result.saving.items()]),
+        over_budget=result.num_over_budget,
         panel=plot(plots.bar_chart(verdicts, title="The panel's verdicts", unit="pairs")),
         simulated=any(j.simulated for j in judges),
     )

@@ -8,13 +8,12 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.contracts import TABLES
 from assets.lake import Lake
 from assets.llm_annotated.examples import draw_examples, retrieve_examples
 from assets.llm_annotated.judges import Judge, make_judges
-from assets.llm_annotated.qualification import JudgeQualification, Qualification
+from assets.llm_annotated.qualification import Qualification
 from assets.pair_vectors import vectors_of
-from assets.pool import clusters_of, known_truth, near_duplicates_of
+from assets.pool import categories_of, clusters_of, known_truth, near_duplicates_of
 from assets.workspace import Workspace
 
 
@@ -26,7 +25,11 @@ def open_judges(workspace: Workspace) -> tuple[Judge, ...]:
     """
     settings, lake = workspace.settings, workspace.lake
     return make_judges(
-        settings.judges, truth=known_truth(lake), recorded=lake.read("recorded_verdicts"), seed=settings.seed
+        settings.judges,
+        truth=known_truth(lake),
+        recorded=lake.read("recorded_verdicts"),
+        seed=settings.seed,
+        category_of=categories_of(lake),
     )
 
 
@@ -39,8 +42,7 @@ def published_qualification(lake: Lake, round_name: str) -> Qualification:
     manifest = lake.require(
         "judge_qualification", round=round_name, todo=f"materialise judge_qualification {round_name}"
     )[0]
-    judges = [JudgeQualification(**judge) for judge in manifest.info["qualification"]["judges"]]
-    return Qualification(tuple(judges), (), TABLES["judge_requests"].schema.empty_table())
+    return Qualification.from_dict(manifest.info["qualification"])
 
 
 Guidance = Literal["retrieved", "random", "none"]

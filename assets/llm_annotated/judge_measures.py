@@ -105,6 +105,18 @@ def position_bias(votes: Iterable[Sequence[Vote]]) -> PositionBias | None:
     return PositionBias((mean[1] + mean[2]) / 2 - 0.5, math.sqrt(variance))
 
 
+def calls_by_place(votes: Iterable[Sequence[Vote]]) -> tuple[int, int]:
+    """Calls that named the response shown first, and all calls with a side; 0 and 0 unless both orders have as many.
+
+    A judge asked much oftener in one order than in the other may name the first for being right.
+    """
+    named = [v for given in votes for v in given if v.first_shown in (1, 2) and v.verdict in SIDES]
+    by_order = [sum(v.first_shown == order for v in named) for order in (1, 2)]
+    if max(by_order) > 1.5 * min(by_order):
+        return 0, 0
+    return sum(v.verdict == str(v.first_shown) for v in named), len(named)
+
+
 def self_consistency(votes: Iterable[Sequence[Vote]]) -> float | None:
     """Share of pairs of calls with the same question and order that got the same verdict; None without repeats."""
     same = total = 0

@@ -84,7 +84,12 @@ class RecordedJudge:
 
 
 def make_judges(
-    settings: Sequence[JudgeSettings], *, truth: Mapping[str, str], recorded: pa.Table, seed: int
+    settings: Sequence[JudgeSettings],
+    *,
+    truth: Mapping[str, str],
+    recorded: pa.Table,
+    seed: int,
+    category_of: Mapping[str, str] | None = None,
 ) -> tuple[Judge, ...]:
     """The judges that a configuration names.
 
@@ -93,6 +98,7 @@ def make_judges(
         truth: the right verdict by pair, for simulated judges.
         recorded: contract `recorded_verdicts`, for recorded judges.
         seed: the run's.
+        category_of: task category by pair, for simulated judges that examples help.
 
     Raises:
         ConfigError: a simulated judge where no truth is known.
@@ -118,6 +124,8 @@ def make_judges(
                 error_correlation=one.error_correlation,
                 call_noise=one.call_noise,
                 usd_per_call=one.usd_per_call,
+                guidance_gain=one.guidance_gain,
+                category_of=category_of or {},
             )
         )
     return tuple(judges)

@@ -20,12 +20,19 @@ class SimulatedJudge:
     geometric mean of theirs. A call then answers with the response shown first with probability
     `position_bias`, else with the belief, which `call_noise` turns over.
 
+    Guidance is simulated as well: shown examples, a wrong belief becomes right with probability `guidance_gain` times
+    their relevance, which is the share of the examples whose task category is the pair's own. The judge reads neither
+    the examples nor the pair, so guided against unguided shows that the machinery carries examples to the judge, and
+    nothing about what examples do for a language model.
+
     Attributes:
         given_name: as configured; `name` says that the judge is simulated.
         accuracy: share of pairs on which the belief is right.
         truth: the right verdict by pair: "1", "2" or "tie".
         seed: of difficulties, beliefs and calls.
-        position_bias, error_correlation, call_noise: shares, see above.
+        position_bias, error_correlation, call_noise, guidance_gain: shares, see above.
+        category_of: task category by pair, of pairs to judge and of examples; a pair without one has no relevant
+            example.
         usd_per_call: what each call is counted at.
     """
 
@@ -37,6 +44,8 @@ class SimulatedJudge:
     error_correlation: float = 0.0
     call_noise: float = 0.0
     usd_per_call: float = 0.0
+    guidance_gain: float = 0.0
+    category_of: Mapping[str, str] = field(default_factory=dict, repr=False)
     simulated: bool = field(default=True, init=False)
 
     @cached_property
@@ -48,8 +57,9 @@ class SimulatedJudge:
     def version(self) -> str:
         """Every setting that its answers depend on."""
         return (
-            f"simulated-1 accuracy={self.accuracy:g} position_bias={self.position_bias:g} "
-            f"error_correlation={self.error_correlation:g} call_noise={self.call_noise:g} seed={self.seed}"
+            f"simulated-2 accuracy={self.accuracy:g} position_bias={self.position_bias:g} "
+            f"error_correlation={self.error_correlation:g} call_noise={self.call_noise:g} "
+            f"guidance_gain={self.guidance_gain:g} seed={self.seed}"
         )
 
     @cached_property
@@ -61,25 +71,39 @@ class SimulatedJudge:
         """Both orders, each as often as asked."""
         return both_orders(votes_per_order)
 
-    def belief(self, pair_id: str) -> str:
-        """What the judge holds to be true of a pair whose truth is known."""
+    def belief(self, pair_id: str, examples: Sequence[str] = ()) -> str:
+        """What the judge holds to be true of a pair whose truth is known, having been shown these examples."""
         shared = normal(self.seed, "difficulty", pair_id)
         own = normal(self.seed, "belief", self.name, pair_id)
         wrong = self.loading * shared + (1 - self.loading**2) ** 0.5 * own < normal_quantile(1 - self.accuracy)
         truth = self.truth[pair_id]
-        if not wrong:
+        # One draw whatever the examples: more relevant ones never turn a right belief into a wrong one.
+        if not wrong or uniform(self.seed, "guided", self.name, pair_id) < self.guidance_gain * self.relevance(
+            pair_id, examples
+        ):
             return truth
         return self._side(truth, "wrong belief", pair_id)
 
+    def relevance(self, pair_id: str, examples: Sequence[str]) -> float:
+        """Share of the examples that have the pair's task category, 0 to 1."""
+        category = self.category_of.get(pair_id)
+        if not examples or category is None:
+            return 0.0
+        return sum(self.category_of.get(example) == category for example in examples) / len(examples)
+
     def answer(self, calls: Sequence[JudgeCall], *, batch: str = "") -> list[JudgeReply]:
         """Verdicts for pairs whose truth is known, status `no_truth` for the others."""
-        beliefs = {c.pair_id: self.belief(c.pair_id) for c in calls if self.truth.get(c.pair_id) in ("1", "2", "tie")}
-        return [
-            JudgeReply(self._verdict(call, beliefs[call.pair_id]), cost_usd=self.usd_per_call)
-            if call.pair_id in beliefs
-            else JudgeReply(None, "no_truth")
-            for call in calls
-        ]
+        beliefs: dict[tuple[str, tuple[str, ...]], str] = {}
+        replies = []
+        for call in calls:
+            if self.truth.get(call.pair_id) not in ("1", "2", "tie"):
+                replies.append(JudgeReply(None, "no_truth"))
+                continue
+            known = (call.pair_id, call.examples)
+            if known not in beliefs:
+                beliefs[known] = self.belief(*known)
+            replies.append(JudgeReply(self._verdict(call, beliefs[known]), cost_usd=self.usd_per_call))
+        return replies
 
     def _verdict(self, call: JudgeCall, belief: str) -> str:
         drawn_for = (self.name, call.pair_id, call.first_shown, call.vote)

@@ -34,7 +34,8 @@ class JudgeVerdict:
     Attributes:
         verdict: "1", "2", "tie" or "undecided".
         confidence: share of the (order-balanced) votes behind the verdict, 0.5 to 1 for a side.
-        share_1: order-balanced share of votes for response 1; a tie counts half.
+        share_1: order-balanced mean of the votes for response 1: 1, 0, a half for a tie, and where the judge gives
+            log-probabilities, their probability of response 1 in place of 1 or 0.
         first_shown_verdicts: the verdict of each display order alone, by which response it showed first.
         num_votes: calls that brought a verdict.
     """
@@ -67,21 +68,24 @@ def merge_votes(votes: Sequence[Vote]) -> JudgeVerdict:
     """Merge one judge's votes on one pair.
 
     Each display order counts the same however many of its calls were answered, so that a preference for the
-    response shown first cancels. More than half ties make a tie; equal shares make the judge undecided.
+    response shown first cancels. More than half ties make a tie; equal shares make the judge undecided. A vote with
+    a probability is a soft one: how sure the model was counts, not only which token was drawn.
 
     >>> merge_votes([Vote(1, 0, "1"), Vote(2, 0, "1")]).verdict
     '1'
     >>> merge_votes([Vote(1, 0, "1"), Vote(2, 0, "2")]).verdict  # the first shown, twice
     'undecided'
+    >>> merge_votes([Vote(1, 0, "1", 0.9), Vote(2, 0, "2", 0.4)]).share_1
+    0.65
 
     Raises:
         ValueError: there are no votes.
     """
     if not votes:
         raise ValueError("a judge without votes has no verdict")
-    by_order: dict[int, list[str]] = {}
+    by_order: dict[int, list[Vote]] = {}
     for vote in votes:
-        by_order.setdefault(vote.first_shown, []).append(vote.verdict)
+        by_order.setdefault(vote.first_shown, []).append(vote)
     share_1 = sum(map(_share_1, by_order.values())) / len(by_order)
     verdict, confidence = _decide([v.verdict for v in votes], share_1)
     return JudgeVerdict(
@@ -89,25 +93,29 @@ def merge_votes(votes: Sequence[Vote]) -> JudgeVerdict:
         confidence=confidence,
         share_1=share_1,
         first_shown_verdicts={
-            first: _decide(verdicts, _share_1(verdicts))[0] for first, verdicts in sorted(by_order.items())
+            first: _decide([v.verdict for v in given], _share_1(given))[0] for first, given in sorted(by_order.items())
         },
         num_votes=len(votes),
     )
 
 
 def merge_judges(
-    verdicts: Mapping[str, JudgeVerdict], weights: Mapping[str, float], *, min_confidence: float
+    verdicts: Mapping[str, JudgeVerdict],
+    weights: Mapping[str, float],
+    *,
+    min_confidence: float,
+    temperature: float = 1.0,
 ) -> PanelVerdict:
     """Merge the judges' verdicts on one pair.
 
-    The log-odds that response 1 is the better one are the sum of the judges' weights (`weighing`), each times
-    how far its votes lean, from -1 to 1. Below `min_confidence` the panel is undecided. Judges that all say
-    "tie" make a tie; a tie beside other verdicts adds nothing.
+    The log-odds that response 1 is the better one are `panel_log_odds` over the temperature. Below `min_confidence`
+    the panel is undecided. Judges that all say "tie" make a tie; a tie beside other verdicts adds nothing.
 
     Args:
         verdicts: by judge; judges without a weight are left out.
         weights: by judge, log-odds of being right.
         min_confidence: 0.5 to 1.
+        temperature: above 0; more than 1 where the weights are surer than gold dev bears out (`calibration`).
 
     Raises:
         ValueError: no judge with a weight gave a verdict.
@@ -118,8 +126,7 @@ def merge_judges(
     if all(v.verdict == "tie" for v in counted.values()):
         mean = sum(v.confidence for v in counted.values()) / len(counted)
         return PanelVerdict("tie", mean, len(counted), 1.0)
-    # fsum: the same verdict whatever the judges' order.
-    log_odds = math.fsum(weights[name] * (2 * v.share_1 - 1) for name, v in counted.items() if v.verdict in SIDES)
+    log_odds = panel_log_odds(counted, weights) / temperature
     confidence = 1 / (1 + math.exp(-abs(log_odds)))
     if log_odds == 0 or confidence < min_confidence:
         return PanelVerdict("undecided", confidence, len(counted), None)
@@ -128,8 +135,25 @@ def merge_judges(
     return PanelVerdict(side, confidence, len(counted), agreeing / len(counted))
 
 
-def _share_1(verdicts: Sequence[str]) -> float:
-    return sum(1.0 if v == "1" else 0.0 if v == "2" else 0.5 for v in verdicts) / len(verdicts)
+def panel_log_odds(verdicts: Mapping[str, JudgeVerdict], weights: Mapping[str, float]) -> float:
+    """Log-odds that response 1 is better: each judge's weight times how far its votes lean, from -1 to 1, summed.
+
+    Ties, undecided judges and judges without a weight add nothing.
+    """
+    # fsum: the same verdict whatever the judges' order.
+    return math.fsum(
+        weights[name] * (2 * v.share_1 - 1) for name, v in verdicts.items() if v.verdict in SIDES and name in weights
+    )
+
+
+def _share_1(votes: Sequence[Vote]) -> float:
+    return sum(_for_1(vote) for vote in votes) / len(votes)
+
+
+def _for_1(vote: Vote) -> float:
+    if vote.verdict not in SIDES:
+        return 0.5
+    return float(vote.verdict == "1") if vote.probability_1 is None else vote.probability_1
 
 
 def _decide(verdicts: Sequence[str], share_1: float) -> tuple[str, float]:

@@ -8,6 +8,13 @@ from collections.abc import Mapping
 ASSUMED_ACCURACY = 0.75
 """Of a judge with too few labels on gold dev: halfway between chance and certainty. Never reported as measured."""
 
+ASSUMED_CORRELATION = 0.5
+"""Of the errors of two judges with too few shared labels. Judges err together more often than not, and taking unknown
+ones for independent would let several unmeasured judges outvote a measured one."""
+
+# What is added to the diagonal, so that judges who always err together share their weight equally.
+_RIDGE = 1e-6
+
 
 def shrunk_accuracy(num_right: float, num_labels: int, shrinkage_labels: int) -> float:
     """Accuracy with `shrinkage_labels` imagined half-right labels added, at least one, so it is never 0 or 1.
@@ -25,22 +32,36 @@ def log_odds(probability: float) -> float:
 
 
 def weigh(accuracies: Mapping[str, float], error_correlations: Mapping[frozenset[str], float]) -> dict[str, float]:
-    """Weights of the judges of one panel: log-odds of accuracy over one plus the correlations with the others.
+    """Weights of the judges of one panel: their log-odds of being right, freed of what they share.
 
-    Two judges that always err together count as one; judges that err independently add up. Without the
-    division a strong judge would be outvoted by weak ones that repeat each other.
+    The weights w solve C w = l under w >= 0, where l are the log-odds of the accuracies and C the correlations of the
+    errors: the best linear combination when errors are jointly normal. Judges that err independently keep their
+    log-odds and add up; n judges of equal accuracy and correlation c get 1 / (1 + (n - 1) c) of it each; a weak judge
+    whose errors a strong one shares adds nothing and gets 0. No judge counts against its own verdict.
 
-    >>> weigh({"a": 0.75, "b": 0.75}, {frozenset("ab"): 1.0})["a"] == log_odds(0.75) / 2
-    True
+    >>> weights = weigh({"a": 0.75, "b": 0.75}, {frozenset("ab"): 1.0})
+    >>> round(weights["a"] / log_odds(0.75), 3), round(weights["b"] / log_odds(0.75), 3)
+    (0.5, 0.5)
 
     Args:
-        accuracies: by judge, above 0.5, already shrunk.
+        accuracies: by judge, already shrunk; one of 0.5 or below gets no weight.
         error_correlations: by pair of judges, -1 to 1; an absent or negative one counts as 0.
     """
-    weights = {}
-    for name, accuracy in sorted(accuracies.items()):
-        shared = math.fsum(
-            max(0.0, error_correlations.get(frozenset((name, other)), 0.0)) for other in accuracies if other != name
-        )
-        weights[name] = log_odds(accuracy) / (1 + shared)
-    return weights
+    import numpy as np
+    from scipy.optimize import nnls
+
+    names = sorted(accuracies)
+    if not names:
+        return {}
+    odds = np.array([max(0.0, log_odds(accuracies[name])) for name in names])
+    shared = np.eye(len(names))
+    for row, name in enumerate(names):
+        for column, other in enumerate(names):
+            if row != column:
+                shared[row, column] = min(1.0, max(0.0, error_correlations.get(frozenset((name, other)), 0.0)))
+    # Correlations that were measured pair by pair need not fit together; the nearest that do are taken.
+    values, vectors = np.linalg.eigh(shared)
+    root = np.sqrt(np.maximum(values, _RIDGE))
+    found, _ = nnls(root[:, None] * vectors.T, (vectors.T @ odds) / root)
+    # Rounded: what is equal by symmetry stays equal, whichever judge comes first.
+    return {name: round(float(weight), 9) for name, weight in zip(names, found, strict=True)}

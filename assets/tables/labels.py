@@ -114,13 +114,21 @@ LABELS = (
             ("judge", STRING),
             ("judge_version", STRING),
             ("simulated", BOOL),
+            # Of the cascade: 0 is asked about every pair.
+            ("tier", INT64),
             ("num_labels", INT64),
             ("accuracy", FLOAT64),
             ("low", FLOAT64),
             ("high", FLOAT64),
             # Share of calls that chose the response shown first, minus one half.
             ("position_bias", FLOAT64),
+            # Share of sides with the longer response, minus gold's own share on the same pairs.
+            ("length_bias", FLOAT64),
             ("self_consistency", FLOAT64),
+            ("order_consistency", FLOAT64),
+            # Expected calibration error of the share of the judge's votes.
+            ("ece", FLOAT64),
+            ("num_calls", INT64),
             ("usd", FLOAT64),
             ("weight", FLOAT64),
             ("used", BOOL),

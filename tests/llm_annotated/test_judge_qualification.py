@@ -16,10 +16,11 @@ from assets.llm_annotated.judge_measures import (
     wilson_interval,
 )
 from assets.llm_annotated.judges import RecordedJudge, SimulatedJudge
-from assets.llm_annotated.qualification import JudgeQualification, qualify
+from assets.llm_annotated.qualification import Qualification
+from assets.llm_annotated.qualifying import qualify
 from assets.llm_annotated.settings import VotingSettings
 from assets.llm_annotated.votes import Vote, merge_judges, merge_votes
-from assets.llm_annotated.weighing import ASSUMED_ACCURACY, log_odds
+from assets.llm_annotated.weighing import ASSUMED_ACCURACY, ASSUMED_CORRELATION, log_odds
 
 VOTING = VotingSettings()
 
@@ -59,7 +60,10 @@ def test_the_sample_s_two_judges_are_measured_as_they_are(truth_of, gold_of):
     ("rule", "flag", "why"),
     [
         (lambda call: "1", "constant_verdict", "it says '1' on all 60 pairs"),
-        (lambda call: str(call.first_shown), "mostly_undecided", "a side on 0 of 60 answered"),
+        (lambda call: str(call.first_shown), "names_the_first_shown", "the response shown first in 360 of 360 calls"),
+        (lambda call: str(3 - call.first_shown), "names_the_last_shown", "shown second in 360 of 360 calls"),
+        # What another language than the prompt's comes to: no verdict is found in any reply.
+        (lambda call: None, "mostly_failed", "60 of 60 gold pairs got no verdict from it (calls: refused 360)"),
         (lambda call: "tie", "mostly_undecided", "a side on 0 of 60 answered"),
         (
             lambda call: (
@@ -113,10 +117,12 @@ def test_too_little_gold_gives_equal_weights_and_says_so(truth_of, gold_of):
     judges = [SimulatedJudge("a", 0.9, truth, 1), SimulatedJudge("b", 0.6, truth, 1)]
     found, by_name = qualified(judges, gold_of(truth))
     assert found.weighting == "equal"
-    assert set(found.weights.values()) == {log_odds(ASSUMED_ACCURACY)}
+    assert list(found.weights.values()) == pytest.approx([log_odds(ASSUMED_ACCURACY) / (1 + ASSUMED_CORRELATION)] * 2)
+    assert "Not calibrated" in found.calibration
+    assert found.measures.cross_fitted
     assert "assumed accuracy" in by_name["simulated a"].why
     # One judge of assumed accuracy alone must be able to decide.
-    alone = merge_judges({"simulated a": merge_votes([Vote(1, 0, "1")])}, found.weights, min_confidence=0.65)
+    alone = found.panel.merge({"simulated a": merge_votes([Vote(1, 0, "1")])})
     assert alone.verdict == "1"
 
 
@@ -199,8 +205,7 @@ def test_the_qualification_survives_the_manifest_and_fits_its_contract(truth_of,
     truth = truth_of(40)
     found = qualify([SimulatedJudge("a", 0.8, truth, 1), SimulatedJudge("b", 0.8, truth, 1)], gold_of(truth), VOTING)
     stored = json.loads(json.dumps(found.as_dict()))
-    again = [JudgeQualification(**judge) for judge in stored["judges"]]
-    assert {j.judge: j.weight for j in again} == found.weights
+    assert json.loads(json.dumps(Qualification.from_dict(stored).as_dict())) == stored
     assert len(from_rows(found.rows(), "judge_qualification")) == 2
 
 
