@@ -5,8 +5,10 @@ What is finished is not repeated: the arms' pipelines are resumable, and a model
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from assets.ablations import FULL, Arm, configured
+from assets.ablations import ARMS, FULL, Arm, configured
 from assets.durable_files import sha256_of, write_atomically
 from assets.errors import ConfigError, SynprefError
 from assets.pool import known_truth
@@ -39,6 +41,7 @@ Show = Callable[[str, Callable], None]
 
 # Made once a seed and used by all its arms: named by content, so that equal inputs find each other's results.
 _SHARED = ("models", "embeddings")
+_OF_JUDGES = ("label_events/kind=judge/", "judge_requests/", "judge_qualification/", "silver/")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: S
     sets: dict[str, None] = {}
     names: set[str] = set()
     for seed in seeds:
-        base = _pool(value, seed, folder, out / f"seed_{seed}", show)
+        base = _seed_round(value, seed, folder, out / f"seed_{seed}", show)
         holdout: Path | None = None
         for arm in arms:
             run = _run_arm(value, arm, seed, folder, base, show)
@@ -108,17 +111,18 @@ def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: S
     )
 
 
-def _pool(value: dict, seed: int, folder: Path, out: Path, show: Show) -> Workspace:
-    """The seed's pool with attributes, which its arms share."""
-    base = _workspace(configured(value, Arm("pool", ""), seed, folder), out / "pool", "pool")
-    show(f"seed {seed}, pool", lambda on_step: run_pipeline(base, to="preference_attributes", on_step=on_step))
+def _seed_round(value: dict, seed: int, folder: Path, out: Path, show: Show) -> Workspace:
+    """The pool and the seed round, which the arms share."""
+    base = _workspace(configured(value, ARMS[FULL], seed, folder), out / "shared", "shared")
+    to = f"round[{base.settings.round_names[0]}]"
+    show(f"seed {seed}, pool and seed round", lambda on_step: run_pipeline(base, to=to, on_step=on_step))
     return base
 
 
 def _run_arm(value: dict, arm: Arm, seed: int, folder: Path, base: Workspace, show: Show) -> ArmRun:
     home = base.home.parent / arm.name
     workspace = _workspace(configured(value, arm, seed, folder), home, arm.name)
-    share_home(base, workspace)
+    share_home(base, workspace, verdicts=arm.shares_seed_verdicts)
 
     def start(on_step: Callable[[int, int, Step], None]):
         return run_pipeline(workspace, only=LOOP, on_step=on_step)
@@ -133,11 +137,14 @@ def _workspace(value: dict, home: Path, name: str) -> Workspace:
     return Workspace(path, home.resolve())
 
 
-def share_home(base: Workspace, workspace: Workspace) -> None:
+def share_home(base: Workspace, workspace: Workspace, *, verdicts: bool) -> None:
     """Give an arm's home what was made for all: the lake and the sample by hard links, caches by one link each.
 
     Whatever is published later gets a name of its own, so no arm changes another's files. Sharing again brings what
     has changed.
+
+    Args:
+        verdicts: also what judges said in the seed round, which an arm that asks them otherwise must not inherit.
     """
     for name in _SHARED:
         (base.home / name).mkdir(parents=True, exist_ok=True)
@@ -147,9 +154,18 @@ def share_home(base: Workspace, workspace: Workspace) -> None:
     for source in (base.lake_root, base.home / "sample"):
         target = workspace.home / source.relative_to(base.home)
         for file in sorted(source.rglob("*")):
+            relative = file.relative_to(source)
             if file.is_dir() or file.name == ".lock" or file.name.endswith(".tmp"):
                 continue
-            _link(file, target / file.relative_to(source))
+            if not verdicts and relative.as_posix().startswith(_OF_JUDGES):
+                continue
+            _link(file, target / relative)
+    # The desk knows who has answered what; it is written in place, so each arm has one of its own.
+    desk, own = (w.home / "annotation" / f"{w.settings.name}.sqlite" for w in (base, workspace))
+    if desk.exists() and not own.exists():
+        own.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(desk)) as source, contextlib.closing(sqlite3.connect(own)) as copy:
+            source.backup(copy)
 
 
 def _link(file: Path, to: Path) -> None:

@@ -8,7 +8,13 @@ import dagster as dg
 from assets import plots
 from assets.errors import SynprefError
 from assets.filtered_mixture.mixture import mixture_id
-from assets.filtered_mixture.rounds import previous_round, require_round, select_later_round, select_seed_round
+from assets.filtered_mixture.rounds import (
+    SEED_SETTINGS,
+    previous_round,
+    require_round,
+    select_later_round,
+    select_seed_round,
+)
 from assets.filtered_mixture.stage_2 import pairs_to_score
 from assets.reward_models.runs import prepare_scoring, scores_table, trained_model
 from assets.settings import RunSettings
@@ -44,7 +50,12 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 upstream += require_round(lake, "gold", before) + require_round(lake, "gold_scores", round_name)
             else:
                 upstream += lake.manifests("recorded_verdicts")
-            inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream)
+            if before is None:
+                # What only later rounds depend on must not draw the seed anew.
+                seed = settings.rounds.model_dump_json(include=SEED_SETTINGS)
+                inputs = fingerprint(settings, ["people", "judges"], upstream, seed)
+            else:
+                inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream)
             if done := current(lake, "retrieved_pairs", {"round": round_name}, inputs):
                 return published(done, unchanged=True)
             if before is None:
