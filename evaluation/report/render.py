@@ -38,7 +38,7 @@ _DECISION_TONES = {
 def render_run_report(summary: RunSummary) -> str:
     """The pipeline's report as one HTML page without any outside reference."""
     return (
-        _environment()
+        environment()
         .get_template("run_report.html")
         .render(
             summary=summary,
@@ -78,13 +78,14 @@ def render_evaluation_report(results: Sequence[Mapping], settings: Mapping, note
             marks.append(charts.Mark("length only", length["score"], _pair(length["interval"]), "muted"))
     chart = charts.interval_chart(marks, title="Score by benchmark, with 95 % intervals") if marks else None
     return (
-        _environment()
+        environment()
         .get_template("evaluation_report.html")
         .render(results=results, settings=settings, notes=notes, chart=chart)
     )
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates of reports: every value escaped, an unknown name an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
