@@ -6,12 +6,13 @@ What is finished is not repeated: the arms' pipelines are resumable, and a model
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from assets.errors import ConfigError, SynprefError
 from assets.pool import known_truth
 from assets.reward_models.measuring import GOLD_HOLDOUT, holdout_pairs
 from assets.reward_models.runs import trained_model
-from assets.settings import REPOSITORY, read_yaml
+from assets.settings import REPOSITORY, RunSettings, read_yaml
 from assets.workspace import Workspace
 from evaluation.ablation import Ablation, ArmRound, Cell, Spent, score_arms
 from evaluation.benchmarks import load_benchmark
@@ -53,13 +54,18 @@ class ArmRun:
     workspace: Workspace
 
 
-def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: Show) -> Ablation:
+def ablate(
+    config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: Show, *, num_trainings: int = 1
+) -> Ablation:
     """Run the arms and compare them.
 
     Args:
         config: the run's configuration; its seed is the first, the following numbers are the others.
         arms: the full recipe first.
         out: folder of the homes; running again goes on where it was.
+        num_trainings: each round's model is trained so many times on the same labels, with other seeds, and what is
+            reported is the mean of their values; the loop itself goes by the first. One training of a small model
+            moves its accuracy by more than a round's labels do.
 
     Raises:
         ConfigError: a configuration that cannot be run several times over.
@@ -88,7 +94,7 @@ def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: S
         for arm in arms:
             run = _run_arm(value, arm, seed, folder, base, show)
             holdout = holdout or _write_holdout(run.workspace, base)
-            for row, scored in _measure(run, holdout, base):
+            for row, scored in _measure(run, holdout, base, num_trainings):
                 finished.append(row)
                 for set_name, found in scored.items():
                     sets.setdefault(set_name)
@@ -107,7 +113,7 @@ def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: S
         finished=tuple(finished),
         scores=scores,
         differences=differences,
-        notes=_notes(first),
+        notes=_notes(first, num_trainings),
     )
 
 
@@ -190,8 +196,10 @@ def _write_holdout(workspace: Workspace, base: Workspace) -> Path:
     return path
 
 
-def _measure(run: ArmRun, holdout: Path, base: Workspace):
-    """After each round: what the arm had, and its model's per-item values on every set."""
+def _measure(
+    run: ArmRun, holdout: Path, base: Workspace, num_trainings: int
+) -> Iterator[tuple[ArmRound, dict[str, ItemValues]]]:
+    """After each round: what the arm had, and the per-item values on every set, the mean of the trainings."""
     settings = run.workspace.settings
     files = {GOLD_HOLDOUT: holdout}
     files |= {b.name: base.resolve(b.path) for b in settings.benchmarks if b.evaluate}
@@ -199,28 +207,52 @@ def _measure(run: ArmRun, holdout: Path, base: Workspace):
     for at, round_name in enumerate(rounds):
         model = f"loop-{rounds[at + 1]}" if at + 1 < len(rounds) else "loop-closing"
         trained, _ = trained_model(run.workspace, model)
-        scores = read_scores(_score(trained, files, base, run.workspace.settings.seed))
-        values = {name: item_values(load_benchmark(name, path).items, scores, name) for name, path in files.items()}
+        models = [(Path(trained["folder"]), trained["model_version"])]
+        models += [_train_again(models[0][0], number) for number in range(1, num_trainings)]
+        scores = [read_scores(_score(folder, version, files, base, settings.seed)) for folder, version in models]
+        values = {}
+        for name, path in files.items():
+            items = load_benchmark(name, path).items
+            values[name] = mean_values([item_values(items, one, name) for one in scores])
         yield _row(run, round_name, trained), values
 
 
-def _score(trained: dict, files: dict[str, Path], base: Workspace, seed: int) -> Path:
+def _train_again(folder: Path, number: int) -> tuple[Path, str]:
+    """The same training with another seed, beside the first: its folder and its version."""
+    spec = json.loads((folder.parent / "spec.json").read_text("utf-8"))
+    again = folder.parent / f"again_{number}" / "model"
+    if not (again / "training_report.json").exists():
+        # Seeds of the arms follow each other, so those of repetitions lie elsewhere.
+        spec |= {"seed": spec["seed"] + 1_000_003 * number, "output_dir": str(again), "mlflow": None}
+        path = again.parent / "spec.json"
+        write_atomically(path, json.dumps(spec, indent=1))
+        _run_module("training.train", str(path))
+    report = json.loads((again / "training_report.json").read_text("utf-8"))
+    return again, report["weights_sha256"][:16]
+
+
+def _run_module(module: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", module, *arguments]
+    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise SynprefError(
+            f"A step of the ablation failed: {ran.stderr.strip()[-500:]}",
+            where=f"python -m {module} {arguments[0]}",
+            kept="all arms and whatever was trained and scored before",
+            todo="mend the cause and run again",
+        )
+
+
+def _score(folder: Path, version: str, files: dict[str, Path], base: Workspace, seed: int) -> Path:
     """Saved scores of a model on the sets; arms whose rounds came to the same weights share them."""
-    out = base.home / "scored" / trained["model_version"]
+    out = base.home / "scored" / version
     told = "\n".join(f"{name} {sha256_of(path)}" for name, path in files.items())
     done = out / "sets.txt"
     if not (done.exists() and done.read_text("utf-8") == told):
-        command = [sys.executable, "-m", "evaluation.run", "--model", trained["folder"], "--out", str(out)]
-        command += [part for name, path in files.items() for part in ("--benchmark", f"{name}={path}")]
-        command += ["--embedding-cache", str(base.home / "embeddings"), "--seed", str(seed), "--resamples", "20"]
-        ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise SynprefError(
-                f"A model of the ablation could not be scored: {ran.stderr.strip()[-500:]}",
-                where=trained["folder"],
-                kept="all arms and the scores of the other models",
-                todo="mend the cause and run again",
-            )
+        arguments = ["--model", str(folder), "--out", str(out)]
+        arguments += [part for name, path in files.items() for part in ("--benchmark", f"{name}={path}")]
+        arguments += ["--embedding-cache", str(base.home / "embeddings"), "--seed", str(seed), "--resamples", "20"]
+        _run_module("evaluation.run", *arguments)
         write_atomically(done, told)
     return out / "scores.parquet"
 
@@ -276,9 +308,12 @@ def _simulated(workspace: Workspace) -> set[str]:
     return set(events["labeller"].to_pylist()) - {"panel", "crowd model"}
 
 
-def _notes(settings) -> tuple[str, ...]:
+def _notes(settings: RunSettings, num_trainings: int) -> tuple[str, ...]:
     notes = [
         "A model is trained after each round on all silver so far, by one recipe, its checkpoint chosen on gold dev.",
+        f"Each model was trained {num_trainings} times with different seeds, and its values are their mean."
+        if num_trainings > 1
+        else "Each model was trained once: what its random start does to its accuracy is in these figures.",
         "Intervals resample prompts. They hold for the models as trained: how far another seed would move them shows "
         "in the column of the seeds, and with one seed not at all.",
     ]
