@@ -29,7 +29,7 @@ from assets.reward_models.measuring import GOLD_HOLDOUT, holdout_pairs
 from assets.reward_models.runs import trained_model
 from assets.settings import REPOSITORY, RunSettings, read_yaml
 from assets.workspace import Workspace
-from evaluation.ablation import Ablation, ArmRound, Cell, Spent, score_arms
+from evaluation.ablation import Ablation, ArmRound, Cell, Spent, mean_values, score_arms
 from evaluation.benchmarks import load_benchmark
 from evaluation.intervals import estimate_accuracy
 from evaluation.report.sections import LabelAccuracy
