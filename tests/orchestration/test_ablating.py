@@ -9,7 +9,8 @@ from assets.ablations import ARMS
 from assets.contracts import from_rows
 from assets.errors import ConfigError
 from assets.workspace import Workspace
-from orchestration.ablating import ablate, share_home
+from orchestration.ablating import ablate
+from orchestration.arm_homes import share_home
 from tests.orchestration.running import small_config
 
 

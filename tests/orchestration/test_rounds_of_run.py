@@ -10,7 +10,7 @@ from assets.llm_annotated.guidance import guide
 from assets.reward_models.training_data import gold_of, silver_of
 from assets.workspace import Workspace
 from evaluation.report.summary import read_summary
-from orchestration.ablating import share_home
+from orchestration.arm_homes import share_home
 from orchestration.pipeline import run_pipeline
 from orchestration.pool_freshness import require_fresh_pool
 
