@@ -28,6 +28,11 @@ class Arm:
     says: str
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def shares_seed_verdicts(self) -> bool:
+        """Whether judges are shown in the seed round what they are shown in the full recipe's."""
+        return not {"voting", "embedding", "attributes", "judges"} & set(self.changes)
+
 
 ARMS: dict[str, Arm] = {
     arm.name: arm

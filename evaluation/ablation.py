@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -133,6 +133,27 @@ def score_arms(
                 if arm != baseline:
                     differences.append(_difference(values, cells, baseline))
     return tuple(scores), tuple(differences)
+
+
+def mean_values(trainings: Sequence[ItemValues]) -> ItemValues:
+    """Values of one model trained several times: the mean of each item that all of them scored.
+
+    What else an `ItemValues` says is the first training's.
+    """
+    first = trainings[0]
+    places = [{item: at for at, item in enumerate(one.item_ids)} for one in trainings]
+    shared = [at for at, item in enumerate(first.item_ids) if all(item in place for place in places)]
+    items = [first.item_ids[at] for at in shared]
+    values = np.mean([one.values[[p[i] for i in items]] for one, p in zip(trainings, places, strict=True)], axis=0)
+    return replace(
+        first,
+        item_ids=items,
+        subsets=[first.subsets[at] for at in shared],
+        clusters=[first.clusters[at] for at in shared],
+        values=values if items else np.zeros(0),
+        scores=[first.scores[at] for at in shared],
+        rows=[first.rows[at] for at in shared],
+    )
 
 
 def _difference(values: Mapping[Cell, ItemValues], cells: Sequence[Cell], baseline: str) -> ArmDifference:

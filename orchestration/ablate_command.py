@@ -25,6 +25,9 @@ def ablate_command(
         str, typer.Option(help="Which arms, separated by commas; the full recipe is always run.")
     ] = "random_retrieval,no_attributes,no_examples,no_people",
     seeds: Annotated[int, typer.Option(min=1, help="Repeat with so many seeds, counted up from the run's.")] = 1,
+    trainings: Annotated[
+        int, typer.Option(min=1, help="Train each round's model so many times, and report the mean.")
+    ] = 3,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the arms' homes and of the comparison; by default under the home.")
     ] = None,
@@ -36,7 +39,7 @@ def ablate_command(
 
     chosen = named_arms(arms)
     folder = out or home_folder() / "ablations" / Workspace(config).settings.name
-    found = ablate(config, chosen, seeds, folder.resolve(), _show)
+    found = ablate(config, chosen, seeds, folder.resolve(), _show, num_trainings=trainings)
     for line in write_ablation(found, folder):
         typer.echo(line)
 

@@ -5,11 +5,11 @@ What is finished is not repeated: the arms' pipelines are resumable, and a model
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,27 +18,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from assets.ablations import FULL, Arm, configured
+from assets.ablations import ARMS, FULL, Arm, configured
 from assets.durable_files import sha256_of, write_atomically
 from assets.errors import ConfigError, SynprefError
 from assets.pool import known_truth
 from assets.reward_models.measuring import GOLD_HOLDOUT, holdout_pairs
 from assets.reward_models.runs import trained_model
-from assets.settings import REPOSITORY, read_yaml
+from assets.settings import REPOSITORY, RunSettings, read_yaml
 from assets.workspace import Workspace
-from evaluation.ablation import Ablation, ArmRound, Cell, Spent, score_arms
+from evaluation.ablation import Ablation, ArmRound, Cell, Spent, mean_values, score_arms
 from evaluation.benchmarks import load_benchmark
 from evaluation.intervals import estimate_accuracy
 from evaluation.report.sections import LabelAccuracy
 from evaluation.results import ItemValues, item_values
 from evaluation.saved_scores import read_scores
-from orchestration.pipeline import LOOP, Step, StepResult, run_pipeline
+from orchestration.arm_homes import share_home
+from orchestration.pipeline import LOOP, Step, run_pipeline
 
 Show = Callable[[str, Callable], None]
 """Shows the steps of one pipeline run: its name, and the function that starts it (`progress.show_steps`)."""
-
-# Made once a seed and used by all its arms: named by content, so that equal inputs find each other's results.
-_SHARED = ("models", "embeddings")
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,18 @@ class ArmRun:
     workspace: Workspace
 
 
-def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: Show) -> Ablation:
+def ablate(
+    config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: Show, *, num_trainings: int = 1
+) -> Ablation:
     """Run the arms and compare them.
 
     Args:
         config: the run's configuration; its seed is the first, the following numbers are the others.
         arms: the full recipe first.
         out: folder of the homes; running again goes on where it was.
+        num_trainings: each round's model is trained so many times on the same labels, with other seeds, and what is
+            reported is the mean of their values; the loop itself goes by the first. One training of a small model
+            moves its accuracy by more than a round's labels do.
 
     Raises:
         ConfigError: a configuration that cannot be run several times over.
@@ -80,12 +83,12 @@ def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: S
     sets: dict[str, None] = {}
     names: set[str] = set()
     for seed in seeds:
-        base = _pool(value, seed, folder, out / f"seed_{seed}", show)
+        base = _seed_round(value, seed, folder, out / f"seed_{seed}", show)
         holdout: Path | None = None
         for arm in arms:
             run = _run_arm(value, arm, seed, folder, base, show)
             holdout = holdout or _write_holdout(run.workspace, base)
-            for row, scored in _measure(run, holdout, base):
+            for row, scored in _measure(run, holdout, base, num_trainings):
                 finished.append(row)
                 for set_name, found in scored.items():
                     sets.setdefault(set_name)
@@ -104,21 +107,22 @@ def ablate(config: Path, arms: Sequence[Arm], num_seeds: int, out: Path, show: S
         finished=tuple(finished),
         scores=scores,
         differences=differences,
-        notes=_notes(first),
+        notes=_notes(first, num_trainings),
     )
 
 
-def _pool(value: dict, seed: int, folder: Path, out: Path, show: Show) -> Workspace:
-    """The seed's pool with attributes, which its arms share."""
-    base = _workspace(configured(value, Arm("pool", ""), seed, folder), out / "pool", "pool")
-    show(f"seed {seed}, pool", lambda on_step: run_pipeline(base, to="preference_attributes", on_step=on_step))
+def _seed_round(value: dict, seed: int, folder: Path, out: Path, show: Show) -> Workspace:
+    """The pool and the seed round, which the arms share."""
+    base = _workspace(configured(value, ARMS[FULL], seed, folder), out / "shared", "shared")
+    to = f"round[{base.settings.round_names[0]}]"
+    show(f"seed {seed}, pool and seed round", lambda on_step: run_pipeline(base, to=to, on_step=on_step))
     return base
 
 
 def _run_arm(value: dict, arm: Arm, seed: int, folder: Path, base: Workspace, show: Show) -> ArmRun:
     home = base.home.parent / arm.name
     workspace = _workspace(configured(value, arm, seed, folder), home, arm.name)
-    share_home(base, workspace)
+    share_home(base, workspace, verdicts=arm.shares_seed_verdicts)
 
     def start(on_step: Callable[[int, int, Step], None]):
         return run_pipeline(workspace, only=LOOP, on_step=on_step)
@@ -133,39 +137,6 @@ def _workspace(value: dict, home: Path, name: str) -> Workspace:
     return Workspace(path, home.resolve())
 
 
-def share_home(base: Workspace, workspace: Workspace) -> None:
-    """Give an arm's home what was made for all: the lake and the sample by hard links, caches by one link each.
-
-    Whatever is published later gets a name of its own, so no arm changes another's files. Sharing again brings what
-    has changed.
-    """
-    for name in _SHARED:
-        (base.home / name).mkdir(parents=True, exist_ok=True)
-        link = workspace.home / name
-        if not link.is_symlink():
-            link.symlink_to(base.home / name, target_is_directory=True)
-    for source in (base.lake_root, base.home / "sample"):
-        target = workspace.home / source.relative_to(base.home)
-        for file in sorted(source.rglob("*")):
-            if file.is_dir() or file.name == ".lock" or file.name.endswith(".tmp"):
-                continue
-            _link(file, target / file.relative_to(source))
-
-
-def _link(file: Path, to: Path) -> None:
-    if to.exists() and to.samefile(file):
-        return
-    to.parent.mkdir(parents=True, exist_ok=True)
-    temporary = to.with_name(f".{to.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(file, temporary)
-    except OSError:
-        # Another file system, or one without hard links.
-        shutil.copy2(file, temporary)
-    temporary.replace(to)
-
-
 def _write_holdout(workspace: Workspace, base: Workspace) -> Path:
     """The gold holdout of the seed round, which is the same in every arm."""
     path = base.home / "scored" / f"{GOLD_HOLDOUT}.parquet"
@@ -174,8 +145,10 @@ def _write_holdout(workspace: Workspace, base: Workspace) -> Path:
     return path
 
 
-def _measure(run: ArmRun, holdout: Path, base: Workspace):
-    """After each round: what the arm had, and its model's per-item values on every set."""
+def _measure(
+    run: ArmRun, holdout: Path, base: Workspace, num_trainings: int
+) -> Iterator[tuple[ArmRound, dict[str, ItemValues]]]:
+    """After each round: what the arm had, and the per-item values on every set, the mean of the trainings."""
     settings = run.workspace.settings
     files = {GOLD_HOLDOUT: holdout}
     files |= {b.name: base.resolve(b.path) for b in settings.benchmarks if b.evaluate}
@@ -183,28 +156,52 @@ def _measure(run: ArmRun, holdout: Path, base: Workspace):
     for at, round_name in enumerate(rounds):
         model = f"loop-{rounds[at + 1]}" if at + 1 < len(rounds) else "loop-closing"
         trained, _ = trained_model(run.workspace, model)
-        scores = read_scores(_score(trained, files, base, run.workspace.settings.seed))
-        values = {name: item_values(load_benchmark(name, path).items, scores, name) for name, path in files.items()}
+        models = [(Path(trained["folder"]), trained["model_version"])]
+        models += [_train_again(models[0][0], number) for number in range(1, num_trainings)]
+        scores = [read_scores(_score(folder, version, files, base, settings.seed)) for folder, version in models]
+        values = {}
+        for name, path in files.items():
+            items = load_benchmark(name, path).items
+            values[name] = mean_values([item_values(items, one, name) for one in scores])
         yield _row(run, round_name, trained), values
 
 
-def _score(trained: dict, files: dict[str, Path], base: Workspace, seed: int) -> Path:
+def _train_again(folder: Path, number: int) -> tuple[Path, str]:
+    """The same training with another seed, beside the first: its folder and its version."""
+    spec = json.loads((folder.parent / "spec.json").read_text("utf-8"))
+    again = folder.parent / f"again_{number}" / "model"
+    if not (again / "training_report.json").exists():
+        # Seeds of the arms follow each other, so those of repetitions lie elsewhere.
+        spec |= {"seed": spec["seed"] + 1_000_003 * number, "output_dir": str(again), "mlflow": None}
+        path = again.parent / "spec.json"
+        write_atomically(path, json.dumps(spec, indent=1))
+        _run_module("training.train", str(path))
+    report = json.loads((again / "training_report.json").read_text("utf-8"))
+    return again, report["weights_sha256"][:16]
+
+
+def _run_module(module: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", module, *arguments]
+    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise SynprefError(
+            f"A step of the ablation failed: {ran.stderr.strip()[-500:]}",
+            where=f"python -m {module} {arguments[0]}",
+            kept="all arms and whatever was trained and scored before",
+            todo="mend the cause and run again",
+        )
+
+
+def _score(folder: Path, version: str, files: dict[str, Path], base: Workspace, seed: int) -> Path:
     """Saved scores of a model on the sets; arms whose rounds came to the same weights share them."""
-    out = base.home / "scored" / trained["model_version"]
+    out = base.home / "scored" / version
     told = "\n".join(f"{name} {sha256_of(path)}" for name, path in files.items())
     done = out / "sets.txt"
     if not (done.exists() and done.read_text("utf-8") == told):
-        command = [sys.executable, "-m", "evaluation.run", "--model", trained["folder"], "--out", str(out)]
-        command += [part for name, path in files.items() for part in ("--benchmark", f"{name}={path}")]
-        command += ["--embedding-cache", str(base.home / "embeddings"), "--seed", str(seed), "--resamples", "20"]
-        ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise SynprefError(
-                f"A model of the ablation could not be scored: {ran.stderr.strip()[-500:]}",
-                where=trained["folder"],
-                kept="all arms and the scores of the other models",
-                todo="mend the cause and run again",
-            )
+        arguments = ["--model", str(folder), "--out", str(out)]
+        arguments += [part for name, path in files.items() for part in ("--benchmark", f"{name}={path}")]
+        arguments += ["--embedding-cache", str(base.home / "embeddings"), "--seed", str(seed), "--resamples", "20"]
+        _run_module("evaluation.run", *arguments)
         write_atomically(done, told)
     return out / "scores.parquet"
 
@@ -260,15 +257,15 @@ def _simulated(workspace: Workspace) -> set[str]:
     return set(events["labeller"].to_pylist()) - {"panel", "crowd model"}
 
 
-def _notes(settings) -> tuple[str, ...]:
+def _notes(settings: RunSettings, num_trainings: int) -> tuple[str, ...]:
     notes = [
         "A model is trained after each round on all silver so far, by one recipe, its checkpoint chosen on gold dev.",
+        f"Each model was trained {num_trainings} times with different seeds, and its values are their mean."
+        if num_trainings > 1
+        else "Each model was trained once: what its random start does to its accuracy is in these figures.",
         "Intervals resample prompts. They hold for the models as trained: how far another seed would move them shows "
         "in the column of the seeds, and with one seed not at all.",
     ]
     if any(judge.provider == "simulated" for judge in settings.judges):
         notes.append("Judges are simulated: what examples and attributes do to them is what the simulation states.")
     return tuple(notes)
-
-
-__all__ = ["ArmRun", "StepResult", "ablate", "share_home"]

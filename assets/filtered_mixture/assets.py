@@ -8,8 +8,15 @@ import dagster as dg
 from assets import plots
 from assets.errors import SynprefError
 from assets.filtered_mixture.mixture import mixture_id
-from assets.filtered_mixture.rounds import previous_round, require_round, select_later_round, select_seed_round
+from assets.filtered_mixture.rounds import (
+    SEED_SETTINGS,
+    previous_round,
+    require_round,
+    select_later_round,
+    select_seed_round,
+)
 from assets.filtered_mixture.stage_2 import pairs_to_score
+from assets.llm_annotated.round_budget import estimate_usd
 from assets.reward_models.runs import prepare_scoring, scores_table, trained_model
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
@@ -44,7 +51,12 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 upstream += require_round(lake, "gold", before) + require_round(lake, "gold_scores", round_name)
             else:
                 upstream += lake.manifests("recorded_verdicts")
-            inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream)
+            if before is None:
+                # What only later rounds depend on must not draw the seed anew.
+                seed = settings.rounds.model_dump_json(include=SEED_SETTINGS)
+                inputs = fingerprint(settings, ["people", "judges"], upstream, seed)
+            else:
+                inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream)
             if done := current(lake, "retrieved_pairs", {"round": round_name}, inputs):
                 return published(done, unchanged=True)
             if before is None:
@@ -53,8 +65,10 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 selection = select_later_round(workspace, round_name, before)
         except SynprefError as error:
             raise failure(error) from error
+        estimated = estimate_usd(workspace, selection.table["pair_id"].to_pylist())
         info = {
             "counts": selection.counts.as_dict(),
+            "usd_estimated": estimated,
             "neighbours_earned": selection.neighbours_earned or {},
             "num_queries": selection.num_queries,
             "queries_excluded_since": selection.queries_excluded_since,
@@ -65,7 +79,11 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         if selection.neighbours_earned:
             earned = {f"k = {k}": n for k, n in selection.neighbours_earned.items()}
             extra["queries"] = plot(plots.bar_chart(earned, title="Gold queries by neighbours earned", unit="queries"))
-        extra |= {"num_queries": selection.num_queries, "queries_excluded_since": selection.queries_excluded_since}
+        extra |= {
+            "usd_estimated_for_judges": estimated,
+            "num_queries": selection.num_queries,
+            "queries_excluded_since": selection.queries_excluded_since,
+        }
         return published(manifest, read_round=before or "none: the seed", **extra)
 
     @dg.asset(

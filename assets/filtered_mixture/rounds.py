@@ -21,6 +21,9 @@ from assets.partition_writer import Manifest
 from assets.pool import pool_with_splits
 from assets.workspace import Workspace
 
+SEED_SETTINGS = {"seed_people", "seed_judged", "always_people"}
+"""Settings of `rounds` that the seed round depends on."""
+
 
 @dataclass(frozen=True)
 class RoundSelection:

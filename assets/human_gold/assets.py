@@ -42,7 +42,9 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             )
             scores = lake.manifests("retrieved_scores", round=round_name)
             upstream = [*retrieved, *scores, *lake.manifests("recorded_verdicts")]
-            inputs = fingerprint(settings, ["people", "rounds"], upstream)
+            # Of the settings of rounds, later ones depend on how many pairs go to people, the seed on none.
+            sections = ["people"] if round_name == settings.round_names[0] else ["people", "rounds"]
+            inputs = fingerprint(settings, sections, upstream)
             manifest = current(lake, "annotation_tasks", {"round": round_name}, inputs)
             unchanged = manifest is not None
             if manifest is None:
@@ -113,7 +115,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             "contamination_hits",
             "exclusions",
         ),
-        sections=("rounds", "decontamination"),
+        sections=("decontamination",),
         variables=lambda workspace, key: {
             # A benchmark that was added since must have been looked for, or gold would only seem clean.
             **compared(workspace),

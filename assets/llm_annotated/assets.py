@@ -144,7 +144,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             *("candidate_pool", "exclusions", "contamination_hits", "prompt_splits"),
             *("judge_label_events", "person_label_events", "crowd_label_events"),
         ),
-        sections=("rounds", "decontamination"),
+        sections=("decontamination",),
         variables=lambda workspace, key: {**compared(workspace), **people_variables(workspace, key)},
         publications=lambda key, _: [Publication("silver", {"as_of_round": str(key)})],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow.compute as pc
 
@@ -33,14 +33,26 @@ def within_budget(
     limit = limit_of_round(budget, _spent(lake, f"qualification-{batch}") if is_round else 0.0, before)
     names = {j.name: simulated_name(j.name) if j.provider == "simulated" else j.name for j in settings.judges}
     used = {name for name, labeller in names.items() if labeller in qualification.weights}
+    return afforded(targets, _usd_of(workspace, targets, used), limit), limit
+
+
+def estimate_usd(workspace: Workspace, pairs: Sequence[str]) -> float:
+    """Most that judging the pairs can cost, US dollars, were every judge to qualify and none of the pairs go to people.
+
+    Language models are not in it: what their calls cost depends on their prompts.
+    """
+    return sum(_usd_of(workspace, pairs, {judge.name for judge in workspace.settings.judges}).values())
+
+
+def _usd_of(workspace: Workspace, pairs: Sequence[str], used: Collection[str]) -> dict[str, float]:
+    settings, lake = workspace.settings, workspace.lake
     recorded = lake.read("recorded_verdicts") if any(j.provider == "recorded" for j in settings.judges) else None
     num_recorded = {
         j.name: Counter({p: len(r) for p, r in RecordedJudge(j.name, recorded, tuple(j.labellers)).records.items()})
         for j in settings.judges
         if recorded is not None and j.provider == "recorded" and j.usd_per_call
     }
-    usd = usd_of_pairs(targets, settings.judges, settings.voting, used, num_recorded)
-    return afforded(targets, usd, limit), limit
+    return usd_of_pairs(pairs, settings.judges, settings.voting, used, num_recorded)
 
 
 def _spent(lake: Lake, batch: str) -> float:

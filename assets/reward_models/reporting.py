@@ -13,6 +13,7 @@ from pathlib import Path
 
 from assets.reward_models import model_sections, stage_sections, truth_sections
 from assets.reward_models.measuring import scored_sets
+from assets.reward_models.round_pages import round_pages
 from assets.settings import REPOSITORY
 from assets.workspace import Workspace
 from evaluation.report import summary as s
@@ -56,6 +57,7 @@ def gather(workspace: Workspace, finished_at: datetime) -> s.RunSummary:
         agreement=stage_sections.agreement(workspace),
         judges=stage_sections.judges(workspace),
         rounds=stage_sections.rounds(workspace),
+        round_pages=round_pages(workspace),
         decisions=stage_sections.decisions(workspace),
         mixture=dict(Counter(mixture["provenance"].to_pylist()).most_common()),
         promotion=model_sections.promotion(workspace, size),

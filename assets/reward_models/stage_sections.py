@@ -154,14 +154,21 @@ def judges(workspace: Workspace) -> tuple[s.Judge, ...]:
 def rounds(workspace: Workspace) -> tuple[s.Round, ...]:
     """Stage 1 round by round; accuracies are of the loop model trained in the round, on gold as it was then."""
     lake, settings = workspace.lake, workspace.settings
-    truth = known_truth(lake)
+    truth, usd = known_truth(lake), 0.0
     found = []
     for number, name in enumerate(settings.round_names):
-        silver = lake.read("silver", ["pair_id", "verdict"], as_of_round=name).to_pylist()
-        known = [r["verdict"] == truth[r["pair_id"]] for r in silver if truth.get(r["pair_id"]) in ("1", "2")]
+        silver = lake.read("silver", ["pair_id", "verdict", "prompt_cluster_id"], as_of_round=name).to_pylist()
+        known = [r for r in silver if truth.get(r["pair_id"]) in ("1", "2")]
+        right = estimate_accuracy(
+            [float(r["verdict"] == truth[r["pair_id"]]) for r in known],
+            [r["prompt_cluster_id"] for r in known],
+            seed=settings.seed,
+        )
+        for batch in (name, f"qualification-{name}"):
+            usd += pc.sum(lake.read("judge_requests", ["cost_usd"], batch=batch)["cost_usd"]).as_py() or 0.0
         before = settings.round_names[number - 1] if number else None
-        dev = _loop_accuracy(lake, name, before, "dev", settings.seed)
-        holdout = _loop_accuracy(lake, name, before, "holdout", settings.seed)
+        dev = loop_accuracy(lake, name, before, "dev", settings.seed)
+        holdout = loop_accuracy(lake, name, before, "holdout", settings.seed)
         tasks = pairs_for_people(lake, name)
         found.append(
             s.Round(
@@ -174,7 +181,9 @@ def rounds(workspace: Workspace) -> tuple[s.Round, ...]:
                     StageCounts.from_dict(m.info["counts"]).rows_in
                     for m in lake.manifests("label_events", kind="judge", batch=name)
                 ),
-                silver_accuracy=sum(known) / len(known) if known else None,
+                silver_accuracy=right.value,
+                silver_ci95=right.ci95,
+                usd_so_far=round(usd, 6),
                 dev_accuracy=dev.accuracy if dev else None,
                 dev_ci95=dev.ci95 if dev else None,
                 holdout_accuracy=holdout.accuracy if holdout else None,
@@ -184,8 +193,8 @@ def rounds(workspace: Workspace) -> tuple[s.Round, ...]:
     return tuple(found)
 
 
-def _loop_accuracy(lake: Lake, round_name: str, before: str | None, split: str, seed: int) -> s.LabelAccuracy | None:
-    """Accuracy of a round's loop model on one split of gold."""
+def loop_accuracy(lake: Lake, round_name: str, before: str | None, split: str, seed: int) -> s.LabelAccuracy | None:
+    """Accuracy of a round's loop model on one split of gold as of the round before; None for the seed round."""
     if before is None:
         return None
     gold = lake.read("gold", filters=pc.field("split") == split, as_of_round=before).to_pylist()

@@ -12,6 +12,7 @@ from assets.contracts import DECISIONS, PROVENANCES
 from evaluation.files import write_text
 from evaluation.report import charts, headline
 from evaluation.report.formatting import FILTERS, words
+from evaluation.report.round_charts import round_page_charts
 from evaluation.report.sections import Curve, Round
 from evaluation.report.summary import RunSummary
 
@@ -37,7 +38,7 @@ _DECISION_TONES = {
 def render_run_report(summary: RunSummary) -> str:
     """The pipeline's report as one HTML page without any outside reference."""
     return (
-        _environment()
+        environment()
         .get_template("run_report.html")
         .render(
             summary=summary,
@@ -47,6 +48,7 @@ def render_run_report(summary: RunSummary) -> str:
             label_chart=_label_chart(summary),
             set_charts=_set_charts(summary),
             round_charts=_round_charts(summary.rounds),
+            page_charts={page.name: round_page_charts(page) for page in summary.round_pages},
             decision_chart=_decision_chart(summary),
             decision_names=[d for d in DECISIONS if any(one.counts.get(d) for one in summary.decisions)],
             decision_tones=_DECISION_TONES,
@@ -76,13 +78,14 @@ def render_evaluation_report(results: Sequence[Mapping], settings: Mapping, note
             marks.append(charts.Mark("length only", length["score"], _pair(length["interval"]), "muted"))
     chart = charts.interval_chart(marks, title="Score by benchmark, with 95 % intervals") if marks else None
     return (
-        _environment()
+        environment()
         .get_template("evaluation_report.html")
         .render(results=results, settings=settings, notes=notes, chart=chart)
     )
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates of reports: every value escaped, an unknown name an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -144,7 +147,7 @@ def _round_charts(rounds: Sequence[Round]) -> list[tuple[str, Markup]]:
     rows: dict[str, list[tuple[float | None, tuple[float, float] | None]]] = {
         "loop model on gold dev": [(one.dev_accuracy, one.dev_ci95) for one in rounds],
         "loop model on holdout": [(one.holdout_accuracy, one.holdout_ci95) for one in rounds],
-        "silver labels": [(one.silver_accuracy, None) for one in rounds],
+        "silver labels": [(one.silver_accuracy, one.silver_ci95) for one in rounds],
     }
     series: dict[str, list[tuple[float, float]]] = {}
     intervals: dict[str, list[tuple[float, float] | None]] = {}
@@ -158,6 +161,11 @@ def _round_charts(rounds: Sequence[Round]) -> list[tuple[str, Markup]]:
             series, title="Accuracy by round", xlabel="round", percent=True, intervals=intervals, ticks=names
         )
         found.append(("Accuracy by round", chart))
+    spent = [(float(at), one.usd_so_far) for at, one in enumerate(rounds) if one.usd_so_far is not None]
+    if any(usd for _, usd in spent):
+        series = {"judges, all calls so far": spent}
+        chart = charts.line_chart(series, title="US dollars by round", xlabel="round", ticks=names)
+        found.append(("US dollars spent by the end of each round", chart))
     return found
 
 

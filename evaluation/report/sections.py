@@ -194,6 +194,9 @@ class Round(Section):
     num_to_people: Count | None = None
     num_judged: Count | None = None
     silver_accuracy: Share | None = None
+    silver_ci95: Interval | None = None
+    # Judges' calls of this round and all before it, qualification included.
+    usd_so_far: float | None = None
     dev_accuracy: Share | None = None
     dev_ci95: Interval | None = None
     holdout_accuracy: Share | None = None

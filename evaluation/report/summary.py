@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from assets.errors import ConfigError
 from evaluation.files import write_text
+from evaluation.report.round_sections import RoundPage
 from evaluation.report.sections import (
     Agreement,
     Champion,
@@ -49,6 +50,7 @@ __all__ = [
     "Planted",
     "Promotion",
     "Round",
+    "RoundPage",
     "RunInfo",
     "RunSummary",
     "Source",
@@ -77,6 +79,7 @@ class RunSummary(Section):
     agreement: Agreement | None = None
     judges: tuple[Judge, ...] = ()
     rounds: tuple[Round, ...] = ()
+    round_pages: tuple[RoundPage, ...] = ()
     decisions: tuple[SourceDecisions, ...] = ()
     mixture: dict[str, Count] = Field(default_factory=dict)
     """Pairs of the mixture that was trained on, by provenance."""

@@ -11,7 +11,7 @@ GROUPS = {
     "raw_pairs": {"built_in_sample", "raw_pairs", "benchmark_items", "prompt_splits", "exclusions", "conflicts"}
     | {"candidate_pool", "pool_accounting", "int_suspect_pairs", "int_suspect_rows", "quality_signals"}
     | {"contamination_hits", "text_sketches", "pair_clusters", "prompt_clusters"},
-    "stage_1_loop": {"preference_attributes", "loop_reward_model", "gold_scores", "retrieved_pairs"}
+    "stage_1_loop": {"preference_attributes", "loop_reward_model", "gold_scores", "retrieved_pairs", "retrieved_scores"}
     | {
         "annotation_tasks",
         "human_labels",
@@ -61,6 +61,8 @@ def test_groups_follow_each_other_in_one_direction(definitions):
         ("human_labels", "annotation_tasks"),
         ("retrieved_pairs", "gold_scores"),
         ("gold_scores", "loop_reward_model"),
+        ("retrieved_scores", "retrieved_pairs"),
+        ("annotation_tasks", "retrieved_scores"),
         ("llm_annotated_pairs", "retrieved_pairs"),
         ("silver", "llm_annotated_pairs"),
         ("best_reward_model", "silver"),
