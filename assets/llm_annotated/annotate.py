@@ -143,6 +143,7 @@ def _judge_event(
     examples: Mapping[str, Sequence[str]] | None,
 ) -> dict:
     hashes = asked.request_hashes[pair]
+    fewer = {"num_examples_shown": asked.num_examples[pair]} if pair in asked.num_examples else {}
     return label_event(
         pair_id=pair,
         kind="judge",
@@ -160,6 +161,7 @@ def _judge_event(
             "share_1": verdict.share_1,
             "examples": list((examples or {}).get(pair, ())),
             "request_hashes": list(hashes),
+            **fewer,
         },
     )
 
