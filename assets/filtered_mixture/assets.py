@@ -10,6 +10,7 @@ from assets.errors import SynprefError
 from assets.filtered_mixture.mixture import mixture_id
 from assets.filtered_mixture.rounds import previous_round, require_round, select_later_round, select_seed_round
 from assets.filtered_mixture.stage_2 import pairs_to_score
+from assets.llm_annotated.attribute_edits import edits_fingerprint
 from assets.reward_models.runs import prepare_scoring, scores_table, trained_model
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
@@ -42,7 +43,8 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 upstream += require_round(lake, "gold", before) + require_round(lake, "gold_scores", round_name)
             else:
                 upstream += lake.manifests("recorded_verdicts")
-            inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream)
+            edits = edits_fingerprint(lake, settings.round_names[: settings.round_names.index(round_name)])
+            inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream, *edits)
             if done := current(lake, "retrieved_pairs", {"round": round_name}, inputs):
                 return published(done, unchanged=True)
             if before is None:

@@ -143,7 +143,7 @@ def _judge_event(
     examples: Mapping[str, Sequence[str]] | None,
 ) -> dict:
     hashes = asked.request_hashes[pair]
-    fewer = {"num_examples_shown": asked.num_examples[pair]} if pair in asked.num_examples else {}
+    dropped = asked.num_examples_dropped.get(pair)
     return label_event(
         pair_id=pair,
         kind="judge",
@@ -161,7 +161,7 @@ def _judge_event(
             "share_1": verdict.share_1,
             "examples": list((examples or {}).get(pair, ())),
             "request_hashes": list(hashes),
-            **fewer,
+            **({"num_examples_dropped": dropped} if dropped else {}),
         },
     )
 

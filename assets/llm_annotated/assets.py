@@ -11,9 +11,11 @@ from assets.contracts import from_rows
 from assets.errors import SynprefError
 from assets.human_gold.roster import pairs_for_people
 from assets.llm_annotated.annotate import AnnotationResult, annotate_pairs
-from assets.llm_annotated.attributes import write_attributes
-from assets.llm_annotated.guidance import guide, open_judges, published_qualification
+from assets.llm_annotated.attribute_writing import attribute_inputs, attributes_of_source
+from assets.llm_annotated.guidance import guide, published_qualification
+from assets.llm_annotated.opening import judge_inputs, open_judges
 from assets.llm_annotated.qualification import qualify
+from assets.llm_annotated.usage import usage_rows
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
@@ -35,20 +37,25 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         source, lake = context.partition_key, workspace.lake
         try:
             pool = lake.require("candidate_pool", todo="materialise candidate_pool")
-            inputs = fingerprint(settings, ["attributes"], [*pool, *lake.manifests("pairs", source=source)])
+            inputs = fingerprint(
+                settings, ["attributes"], [*pool, *lake.manifests("pairs", source=source)], *attribute_inputs(settings)
+            )
             if done := current(lake, "attributes", {"source": source}, inputs):
                 return published(done, unchanged=True)
-            ids = lake.read("candidate_pool", ["pair_id"], (pc.field("source") == source) & (pc.field("stage") == 1))
-            pairs = lake.read("pairs", filters=pc.field("pair_id").isin(ids["pair_id"].combine_chunks()), source=source)
-            table, counts = write_attributes(pairs, max_pairs=settings.attributes.max_pairs)
+            written = attributes_of_source(workspace, source)
         except SynprefError as error:
             raise failure(error) from error
+        # What was put off, for want of money or of a server, is asked for again by the next run.
         manifest = lake.publish(
-            "attributes", table, {"source": source}, inputs=inputs, info={"counts": counts.as_dict()}
+            "attributes",
+            written.table,
+            {"source": source},
+            inputs=inputs if written.complete else "",
+            info={"counts": written.counts.as_dict()},
         )
-        categories = {row["values"]: row["counts"] for row in table["task_category"].value_counts().to_pylist()}
+        categories = {row["values"]: row["counts"] for row in written.table["task_category"].value_counts().to_pylist()}
         chart = plots.bar_chart(dict(sorted(categories.items())), title="Task categories", unit="pairs")
-        return published(manifest, categories=plot(chart), writer=settings.attributes.provider)
+        return published(manifest, categories=plot(chart), writer=settings.attributes.provider, **written.facts())
 
     check = dg.AssetCheckSpec(
         "a_judge_is_used", asset="judge_qualification", description="At least one judge reaches the bar on gold dev"
@@ -64,12 +71,14 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         try:
             gold = lake.require("gold", as_of_round=round_name, todo=f"materialise gold {round_name}")
             recorded = lake.manifests("recorded_verdicts")
-            inputs = fingerprint(settings, ["judges", "voting", "embedding"], [*gold, *recorded])
+            shown = judge_inputs(workspace, round_name)
+            inputs = fingerprint(settings, ["judges", "voting", "embedding"], [*gold, *recorded], *shown)
             done = current(lake, "judge_qualification", partition, inputs)
             if done is None:
                 dev = lake.read("gold", filters=pc.field("split") == "dev", as_of_round=round_name)
                 examples = guide(workspace, dev["pair_id"].to_pylist(), round_name)
-                found = qualify(open_judges(workspace), dev, settings.voting, examples=examples)
+                with open_judges(workspace, round_name) as judges:
+                    found = qualify(judges, dev, settings.voting, examples=examples)
                 lake.append_events("judge_requests", found.requests, {"batch": f"qualification-{round_name}"})
                 done_now = lake.publish(
                     "judge_qualification",
@@ -87,6 +96,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             manifest,
             unchanged=done is not None,
             judges=markdown_table(rows),
+            calls=markdown_table(usage_rows(lake.read("judge_requests", batch=f"qualification-{round_name}"))),
             accuracy=plot(plots.interval_chart(chart, title="Accuracy on gold dev", unit="share right, 95 % interval")),
         )
         passed = any(r["used"] for r in rows)
@@ -149,19 +159,24 @@ def annotate(
     """Ask the judges about the targets and append what they say to the ledger."""
     lake, settings = workspace.lake, workspace.settings
     partition = {"kind": "judge", "batch": batch}
-    inputs = fingerprint(settings, ["judges", "voting", "embedding"], [*upstream, *lake.manifests("recorded_verdicts")])
+    inputs = fingerprint(
+        settings,
+        ["judges", "voting", "embedding"],
+        [*upstream, *lake.manifests("recorded_verdicts")],
+        *judge_inputs(workspace, gold_round),
+    )
     if done := current(lake, "label_events", partition, inputs):
         return published(done, unchanged=True)
-    judges = open_judges(workspace)
-    result: AnnotationResult = annotate_pairs(
-        targets,
-        judges,
-        published_qualification(lake, gold_round),
-        settings.voting,
-        batch=batch,
-        created_at=now(),
-        examples=guide(workspace, targets, gold_round),
-    )
+    with open_judges(workspace, gold_round) as judges:
+        result: AnnotationResult = annotate_pairs(
+            targets,
+            judges,
+            published_qualification(lake, gold_round),
+            settings.voting,
+            batch=batch,
+            created_at=now(),
+            examples=guide(workspace, targets, gold_round),
+        )
     lake.append_events("judge_requests", result.requests, {"batch": batch})
     manifest = lake.append_events("label_events", result.events, partition, inputs=inputs, info=result.info())
     by_judge = [{"judge": name, **counts.as_dict()} for name, counts in result.counts_by_judge.items()]
@@ -171,6 +186,7 @@ def annotate(
         weighting=result.weighting,
         judges=markdown_table(by_judge),
         usd=sum(result.usd.values()),
+        calls=markdown_table(usage_rows(result.requests)),
         panel=plot(plots.bar_chart(verdicts, title="The panel's verdicts", unit="pairs")),
         simulated=any(j.simulated for j in judges),
     )

@@ -1,4 +1,4 @@
-"""Guidance: which gold pairs each target is shown with, and the judges a configuration names."""
+"""Guidance: which gold pairs each target is shown with."""
 
 from __future__ import annotations
 
@@ -9,23 +9,10 @@ import pyarrow.compute as pc
 from assets.contracts import TABLES
 from assets.lake import Lake
 from assets.llm_annotated.examples import retrieve_examples
-from assets.llm_annotated.judges import Judge, make_judges
 from assets.llm_annotated.qualification import JudgeQualification, Qualification
 from assets.pair_vectors import vectors_of
-from assets.pool import clusters_of, known_truth
+from assets.pool import clusters_of
 from assets.workspace import Workspace
-
-
-def open_judges(workspace: Workspace) -> tuple[Judge, ...]:
-    """The judges of the configuration.
-
-    Raises:
-        ConfigError: a simulated judge where no truth is known.
-    """
-    settings, lake = workspace.settings, workspace.lake
-    return make_judges(
-        settings.judges, truth=known_truth(lake), recorded=lake.read("recorded_verdicts"), seed=settings.seed
-    )
 
 
 def published_qualification(lake: Lake, round_name: str) -> Qualification:
@@ -49,9 +36,9 @@ def guide(workspace: Workspace, pair_ids: Sequence[str], as_of_round: str) -> di
     cluster_of = clusters_of(lake)
     return retrieve_examples(
         pairs,
-        vectors_of(workspace, pairs),
+        vectors_of(workspace, pairs, as_of_round),
         [cluster_of[p] for p in pairs],
         gold,
-        vectors_of(workspace, gold["pair_id"].to_pylist()),
+        vectors_of(workspace, gold["pair_id"].to_pylist(), as_of_round),
         num_examples=workspace.settings.voting.num_examples,
     )

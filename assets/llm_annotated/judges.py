@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -84,7 +84,12 @@ class RecordedJudge:
 
 
 def make_judges(
-    settings: Sequence[JudgeSettings], *, truth: Mapping[str, str], recorded: pa.Table, seed: int
+    settings: Sequence[JudgeSettings],
+    *,
+    truth: Mapping[str, str],
+    recorded: pa.Table,
+    seed: int,
+    llm: Callable[[JudgeSettings], Judge] | None = None,
 ) -> tuple[Judge, ...]:
     """The judges that a configuration names.
 
@@ -93,14 +98,20 @@ def make_judges(
         truth: the right verdict by pair, for simulated judges.
         recorded: contract `recorded_verdicts`, for recorded judges.
         seed: the run's.
+        llm: makes the judges that are language models.
 
     Raises:
-        ConfigError: a simulated judge where no truth is known.
+        ConfigError: a simulated judge where no truth is known, or a language model where none can be made.
     """
     judges: list[Judge] = []
     for one in settings:
         if one.provider == "recorded":
             judges.append(RecordedJudge(one.name, recorded, tuple(one.labellers), one.usd_per_call))
+            continue
+        if one.provider == "llm":
+            if llm is None:
+                raise ConfigError(f"The judge {one.name!r} is a language model, and none is open.", where="judges")
+            judges.append(llm(one))
             continue
         if not truth or one.accuracy is None:
             raise ConfigError(

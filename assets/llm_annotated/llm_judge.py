@@ -11,11 +11,19 @@ from assets.llm_annotated.chat import ChatModel, ChatReply, ChatRequest
 from assets.llm_annotated.judging import OK, JudgeCall, JudgeReply, both_orders, from_display
 from assets.llm_annotated.pair_texts import PairTexts, ReadTexts
 from assets.llm_annotated.prompting.injection import suspected
-from assets.llm_annotated.prompting.judge_prompt import Example, JudgePrompt, VerdictKind, judge_prompt, prompt_version
+from assets.llm_annotated.prompting.judge_prompt import (
+    Example,
+    JudgePrompt,
+    VerdictKind,
+    cannot_fit,
+    judge_prompt,
+    prompt_version,
+)
 from assets.llm_annotated.prompting.pair_text import PairText
 from assets.llm_annotated.prompting.reading import ReplyProblem
 from assets.llm_annotated.prompting.verdicts import CHOICES, parse_verdict, schema_of
 from assets.llm_annotated.settings import JudgeSettings, VotingSettings
+from assets.llm_annotated.votes import SIDES
 
 PROMPT_TOO_LONG = "prompt_too_long"
 SUSPECTED = "suspected_injection"
@@ -119,26 +127,28 @@ class LlmJudge:
         """Replies to calls that are not to be asked, and the questions of the others, grouped by their beginning."""
         texts = read({pair for _, call in block for pair in (call.pair_id, *call.examples)})
         if not self.ask_suspected:
-            new = {pair: text for pair, text in texts.items() if pair not in signs}
+            # What is too long to be asked need not be searched.
+            fitting = {pair: text for pair, text in texts.items() if not cannot_fit(text, self.max_prompt_tokens)}
+            new = {pair: text for pair, text in fitting.items() if pair not in signs}
             signs.update(zip(new, suspected(new.values()), strict=True))
         replies: dict[int, JudgeReply] = {}
         questions = []
         for at, call in block:
             if call.pair_id not in texts:
                 replies[at] = JudgeReply(None, NO_TEXT)
+            elif cannot_fit(texts[call.pair_id], self.max_prompt_tokens):
+                replies[at] = JudgeReply(None, PROMPT_TOO_LONG, num_examples_dropped=len(call.examples))
             elif signs.get(call.pair_id):
                 replies[at] = JudgeReply(None, SUSPECTED)
             else:
                 # An example that would speak to the judge, or that shows no preference, is none.
-                usable = [
-                    p for p in call.examples if p in texts and not signs.get(p) and self.gold.get(p) in ("1", "2")
-                ]
+                usable = [p for p in call.examples if p in texts and not signs.get(p) and self.gold.get(p) in SIDES]
                 examples = [Example(pair, texts[pair], self.gold[pair]) for pair in usable]
                 question = self._question(at, call, texts[call.pair_id], examples)
                 while question.examples and question.prompt.estimated_tokens > self.max_prompt_tokens:
                     question = self._question(at, call, question.target, question.examples[:-1])
                 if question.prompt.estimated_tokens > self.max_prompt_tokens:
-                    replies[at] = JudgeReply(None, PROMPT_TOO_LONG, num_examples=0)
+                    replies[at] = JudgeReply(None, PROMPT_TOO_LONG, num_examples_dropped=len(call.examples))
                 else:
                     questions.append(question)
         return replies, sorted(questions, key=_Question.place)
@@ -172,7 +182,7 @@ class LlmJudge:
             try:
                 said = parse_verdict(answer.text or "", self.verdict, answer.first_token_log_probabilities)
                 verdict = said.verdict
-                if verdict in ("1", "2"):
+                if verdict in SIDES:
                     verdict = from_display(int(verdict), question.call.first_shown)
                 probability, log_probability = said.probability_first, said.log_probability
             except ReplyProblem as problem:
@@ -188,7 +198,7 @@ class LlmJudge:
             cost_usd=answer.cost_usd,
             raw_reply_hash=None if answer.text is None else digest("reply", storable(answer.text)),
             request_hash=answer.key,
-            num_examples=question.prompt.num_examples,
+            num_examples_dropped=len(question.call.examples) - question.prompt.num_examples,
         )
 
 

@@ -52,7 +52,7 @@ class KnownTexts:
 class LakeTexts:
     """Texts of the lake, with the attributes as people left them.
 
-    A pair that nobody wrote attributes for (stage 2) gets those of the keyword rules, for the guideline it is judged by.
+    A pair without attributes (stage 2) gets those of the keyword rules, for the guideline it is judged by.
 
     Attributes:
         rounds: people's edits of which rounds count; None for all.

@@ -20,11 +20,11 @@ _ROLES = frozenset({"system", "user", "assistant", "tool"})
 SCHEMA: Mapping = {
     "type": "object",
     "properties": {name: {"type": "string", "enum": list(values)} for name, values in _CHOICES.items()}
-    | {name: {"type": "string", "minLength": 1, "maxLength": MAX_CHARS} for name in _FREE},
+    | {name: {"type": "string"} for name in _FREE},
     "required": list(FIELDS),
     "additionalProperties": False,
 }
-"""What the answer must conform to."""
+"""What the answer must conform to. Lengths are left out: servers that keep to a schema strictly know none."""
 
 
 def prompt_version() -> str:
@@ -36,7 +36,7 @@ def attributes_prompt(prompt_id: str, turns: Sequence[tuple[str, str]], *, seed:
     """The messages that ask for the attributes of one conversation."""
     texts = load_texts("attributes").sections
     data = [(role if role in _ROLES else "turn", showable(content)) for role, content in turns]
-    delimiter = draw_delimiter([text for _, text in data], seed, "attributes", prompt_id)
+    delimiter = draw_delimiter([text.lower() for _, text in data], seed, "attributes", prompt_id)
     blocks = [block(role, delimiter, text) for role, text in data]
     user = [texts["Conversation"].replace("{delimiter}", delimiter), "\n".join(blocks), texts["Closing"]]
     return (

@@ -8,7 +8,7 @@ a delimiter is no help against a token that ends the whole message.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import count
 
 from assets.chance import rank_key
@@ -46,14 +46,13 @@ def showable(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0] + " ", text)
 
 
-def draw_delimiter(data: Iterable[str], *drawn_for: str | int) -> str:
-    """A delimiter that occurs in none of the data, in either case of its letters.
+def draw_delimiter(folded: Sequence[str], *drawn_for: str | int) -> str:
+    """A delimiter that occurs in none of the data, whatever the case of its letters.
 
     Args:
-        data: every text that stands in the same prompt, or that comes before in it.
+        folded: every text that it must not occur in, in lower case.
         drawn_for: what it is drawn for, the run's seed first; equal fields and data give an equal delimiter.
     """
-    folded = [text.lower() for text in data]
     for attempt in count():
         delimiter = rank_key("delimiter", *drawn_for, attempt)[:DELIMITER_CHARS]
         if not any(delimiter in text for text in folded):

@@ -6,23 +6,21 @@ place depends on the examples before it alone, so that even example sets that on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from typing import Literal
 
 from assets.chance import rank_key
-from assets.guidelines import load_guidelines, without_tools
+from assets.guidelines import load_guidelines
 from assets.identity import digest
-from assets.llm_annotated.prompting.data_blocks import block, draw_delimiter, showable
+from assets.llm_annotated.prompting.data_blocks import draw_delimiter
 from assets.llm_annotated.prompting.pair_text import PairText
 from assets.llm_annotated.prompting.texts import load_texts
 
 VerdictKind = Literal["choice", "json_schema", "text"]
 
-# Roles name their marks; any other is data and must not.
-_ROLES = frozenset({"system", "user", "assistant", "tool"})
 # UTF-8 bytes a token holds at the least, on average over a prompt: English has about 4.2, code 3, Chinese 3 and more.
 _BYTES_PER_TOKEN = 3
 # Tokens that a chat template puts around two messages, at most.
@@ -52,20 +50,25 @@ class JudgePrompt:
 
     @property
     def estimated_tokens(self) -> int:
-        """By its bytes, rather too many than too few; the server has the last word."""
-        num_bytes = sum(len(message["content"].encode()) for message in self.messages)
-        return -(-num_bytes // _BYTES_PER_TOKEN) + _TEMPLATE_TOKENS
+        """See `estimated_tokens`."""
+        return estimated_tokens(self.messages)
+
+
+def estimated_tokens(messages: Iterable[Mapping[str, str]]) -> int:
+    """Tokens of a prompt by its bytes, rather too many than too few; the server has the last word."""
+    num_bytes = sum(len(message["content"].encode()) for message in messages)
+    return -(-num_bytes // _BYTES_PER_TOKEN) + _TEMPLATE_TOKENS
+
+
+def cannot_fit(target: PairText, max_prompt_tokens: int) -> bool:
+    """Whether a pair alone is too long, told without making its prompt."""
+    return target.num_chars > max_prompt_tokens * _BYTES_PER_TOKEN
 
 
 def prompt_version() -> str:
     """Hash of everything in a judge's prompt that the project wrote: its texts and the guidelines."""
     texts = load_texts("judge")
     return f"{texts.name}-{digest('judge prompt', texts.hash, load_guidelines().version)[:8]}"
-
-
-def canonical_order(examples: Sequence[Example]) -> list[Example]:
-    """The order in which examples are shown: by id."""
-    return sorted(examples, key=lambda example: example.pair_id)
 
 
 def judge_prompt(
@@ -87,32 +90,21 @@ def judge_prompt(
         seed: the run's.
         call: what tells this call from all others; its delimiter is drawn for it.
     """
-    shown = canonical_order(list({example.pair_id: example for example in examples}.values()))
-    # A delimiter may occur nowhere in the prompt's data. Drawn in order, an example's depends on those before it, so
-    # that beginnings are shared; that later data hold an earlier one is as good as impossible, and draws all again.
-    data = [list(_data_of(example.text)) for example in shown] + [list(_data_of(target))]
-    for attempt in count():
-        drawn: list[str] = []
-        for at, example in enumerate(shown):
-            so_far = [text for texts in data[: at + 1] for text in texts]
-            drawn.append(draw_delimiter([*so_far, *drawn], seed, "example", attempt, example.pair_id, *data[at]))
-        everything = [text for texts in data for text in texts]
-        drawn.append(draw_delimiter([*everything, *drawn], seed, "target", attempt, *call))
-        if not any(one in text.lower() for text in everything for one in drawn):
-            break
+    shown = sorted({example.pair_id: example for example in examples}.values(), key=lambda example: example.pair_id)
+    delimiters = _delimiters(shown, target, seed, call)
     texts = load_texts("judge").sections
     parts = []
     if shown:
         parts.append(texts["Examples"])
         for number, (example, delimiter, candidate) in enumerate(
-            zip(shown, drawn, _winners(shown, seed), strict=False), start=1
+            zip(shown, delimiters, _winners(shown, seed), strict=False), start=1
         ):
             heading = texts["Example"].replace("{number}", str(number)).replace("{delimiter}", delimiter)
             first = int(example.verdict) if candidate == 1 else 3 - int(example.verdict)
-            parts += [heading, _pair_blocks(example.text, first, delimiter)]
+            parts += [heading, example.text.blocks(first, delimiter)]
             parts.append(texts["Example verdict"].replace("{candidate}", str(candidate)))
-    parts.append(texts["Target"].replace("{delimiter}", drawn[-1]))
-    parts.append(_pair_blocks(target, first_shown, drawn[-1]))
+    parts.append(texts["Target"].replace("{delimiter}", delimiters[-1]))
+    parts.append(target.blocks(first_shown, delimiters[-1]))
     parts.append(texts[f"Closing: {verdict}"])
     messages = (
         {"role": "system", "content": _system(target.guideline, verdict, reasoning)},
@@ -128,6 +120,24 @@ def _system(guideline: tuple[str, str, str], verdict: VerdictKind, reasoning: bo
     return "\n\n".join([texts["Task"], answer, texts["Guideline"], load_guidelines().text(*guideline, tools=False)])
 
 
+def _delimiters(examples: Sequence[Example], target: PairText, seed: int, call: Sequence[str | int]) -> list[str]:
+    """One for every example and, last, one for the target; none of them occurs anywhere in the prompt's data.
+
+    An example's is drawn from the seed, the example and what comes before it, so that beginnings are shared. That what
+    comes after holds it is as good as impossible; then all are drawn again.
+    """
+    folded = [*(example.text.folded for example in examples), target.folded]
+    for attempt in count():
+        drawn = [
+            draw_delimiter(folded[: at + 1], seed, "example", attempt, example.pair_id, example.text.hash)
+            for at, example in enumerate(examples)
+        ]
+        drawn.append(draw_delimiter(folded, seed, "target", attempt, *call))
+        if len(set(drawn)) == len(drawn) and not any(one in text for text in folded for one in drawn):
+            return drawn
+    raise AssertionError("count() does not end")
+
+
 def _winners(examples: Sequence[Example], seed: int) -> Iterator[int]:
     """As which candidate each example's better response is shown.
 
@@ -139,31 +149,3 @@ def _winners(examples: Sequence[Example], seed: int) -> Iterator[int]:
         drawn = 1 + int(rank_key("example side", seed, example.pair_id)[:8], 16) % 2
         candidate = drawn if at % 2 == 0 else 3 - candidate
         yield candidate
-
-
-def _pair_blocks(pair: PairText, first_shown: int, delimiter: str) -> str:
-    first, second = pair.shown(first_shown)
-    blocks = [("attributes", _attributes(pair))]
-    blocks += [(role if role in _ROLES else "turn", content) for role, content in pair.turns]
-    blocks += [("candidate_1", first), ("candidate_2", second)]
-    return "\n".join(block(name, delimiter, showable(text)) for name, text in blocks)
-
-
-def _attributes(pair: PairText) -> str:
-    found = pair.attributes
-    lines = [
-        f"{name.replace('_', ' ')}: {found[name]}" for name in ("task_category", "objectivity", "controversiality")
-    ]
-    if desired := found.get("desired_attributes"):
-        lines.append(f"a good answer: {desired}")
-    if guideline := without_tools(found.get("annotation_guideline") or ""):
-        lines.append(f"how to decide this pair: {guideline}")
-    return "\n".join(lines)
-
-
-def _data_of(pair: PairText) -> Iterator[str]:
-    """Every text of a pair as it stands in the prompt, in an order that does not depend on the display."""
-    yield showable(_attributes(pair))
-    yield from (showable(content) for _, content in pair.turns)
-    yield showable(pair.response_1)
-    yield showable(pair.response_2)
