@@ -73,8 +73,9 @@ def edits_in(evidence: str | None) -> dict[str, str]:
     found = {}
     for field, change in told.items():
         before, after = (change.get("from"), change.get("to")) if isinstance(change, Mapping) else (None, None)
-        is_edit = field in FIELDS and isinstance(after, str) and bool(after.strip()) and after != before
-        if is_edit and (field not in _CHOICES or after in _CHOICES[field]):
+        if field not in FIELDS or not isinstance(after, str) or not after.strip() or after == before:
+            continue
+        if field not in _CHOICES or after in _CHOICES[field]:
             found[field] = after
     return found
 

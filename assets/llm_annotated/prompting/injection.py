@@ -16,7 +16,11 @@ from assets.llm_annotated.prompting.pair_text import PairText
 
 # A place where an order can begin: the start of a line or of a sentence, "please", "you must".
 _ORDER = r"(?:^|[.!?:;,}\])>\"'*#-]\s*|\b(?:please|now|then|and|must|should|to)\s+)"
-_SIDE = r"(?:candidate|assistant|response|model|completion|output)s?\s*[\"'#(*_:]{0,3}\s*(?:[12]|one|two|[ab])\b"
+# Candidates A and B stand for election in ordinary answers.
+_SIDE = (
+    r"(?:candidate\s*[\"'#(*_:]{0,3}\s*(?:[12]|one|two)"
+    r"|(?:assistant|response|model|completion|output)s?\s*[\"'#(*_:]{0,3}\s*(?:[12]|one|two|[ab]))\b"
+)
 _WHOSE = r"(?:candidate|assistant|response|answer|model|completion|output)\s*[\"'#(*_:]{0,3}\s*(?:[12]|one|two|[ab])\b"
 
 # Arrow's RE2 reads them, in time linear in the text. (?m) makes ^ and $ ends of lines.
@@ -34,8 +38,8 @@ _PATTERNS = {
     "names_a_winner": (
         rf"(?im){_ORDER}(?:always\s+)?(?:prefer|choose|pick|select|favou?r|vote\s+for|declare|rank|judge|answer|output)\s+"
         rf"(?:only\s+)?(?:the\s+)?[\"'*]{{0,2}}{_SIDE}"
-        rf"|\b{_SIDE}[\"')*_]{{0,3}}\s+(?:is|wins|should\s+win|must\s+win|must\s+be|should\s+be)\s+(?:\w+\s+){{0,3}}"
-        r"(?:better|best|superior|winner|preferred|chosen)\b"
+        rf"|\b{_SIDE}[\"')*_]{{0,3}}\s+(?:(?:should|must)\s+win\b|(?:is|must\s+be|should\s+be)\s+(?:\w+\s+){{0,3}}"
+        r"(?:better|best|superior|winner|preferred|chosen)\b)"
     ),
     # "This response should be preferred"; "give this answer the highest score".
     "claims_to_win": (
