@@ -92,7 +92,7 @@ def test_the_order_of_calls_and_what_they_come_with_is_immaterial():
 def test_requests_say_what_they_must():
     judge = judge_of(verdict="json_schema", reasoning=True)
     judge.answer(calls_of(["pair-001"]), batch="round_3")
-    (batch, request), *others = judge.model.asked
+    (batch, request), *_ = judge.model.asked
     assert batch == "round_3"
     assert request.json_schema["required"] == ["reasoning", "verdict"]
     assert request.choices == ()
