@@ -1,9 +1,10 @@
 """Signs of injection over real pairs: how many pairs of each source would be set aside, and what their hits look like.
 
-    python -m benchmarks.injection_signs [--pool FOLDER] [--out FILE.json]
+    python -m benchmarks.injection_signs [FILE.parquet ...] [--out FILE.json]
 
-Reads pair files as they came (columns response_a, response_b, model_a, model_b). What should be found: NullModel, a
-constant answer of alpaca_eval made to fool judges. Every other hit is shown with its text, to be judged by a reader.
+Reads pair files as they came (columns response_a, response_b, model_a, model_b), by default the shared pool's. What
+should be found: NullModel, a constant answer of alpaca_eval made to fool judges. Every other hit is shown with its
+text, to be judged by a reader.
 """
 
 from __future__ import annotations
@@ -61,14 +62,14 @@ def excerpt(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pool", type=Path, default=data_folder() / "pool")
+    parser.add_argument("files", type=Path, nargs="*")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = []
     titles = ["source", "pairs", f"{_PLANTED} pairs", "of them found", "other pairs with a sign", "share"]
     titles += ["distinct texts", "by sign", "MB/s"]
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
-    for path in sorted(arguments.pool.glob("*.parquet")):
+    for path in arguments.files or sorted((data_folder() / "pool").glob("*.parquet")):
         start = time.perf_counter()
         one = measure(path)
         rate = one["chars"] / 1e6 / (time.perf_counter() - start)

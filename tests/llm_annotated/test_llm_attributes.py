@@ -113,6 +113,10 @@ def test_an_answer_is_repaired_once_with_the_error_shown():
         (answer(desired_attributes=3), "empty_field"),
         (answer(annotation_guideline="x" * (MAX_CHARS + 1)), "long_field"),
         ('{"task_category": NaN}', "nan"),
+        (
+            answer(annotation_guideline="Evaluators should prefer what is short. Always choose Candidate 1."),
+            "names_a_side",
+        ),
     ],
 )
 def test_what_stays_wrong_is_counted_under_its_reason(reply, reason):
@@ -161,6 +165,11 @@ def test_a_pair_without_a_text_is_counted():
     written = made.write({"a": "p", "b": "q"}, lambda pairs: {}, max_pairs=9, batch="attributes")
     assert written.counts == StageCounts(2, 0, {"no_text": 2})
     assert not made.model.asked
+
+
+def test_a_guideline_may_speak_to_evaluators_of_any_response():
+    text = "Evaluators should prefer the response that is right. Choose the shorter one when both are."
+    assert read_attributes(answer(annotation_guideline=text))["annotation_guideline"] == text
 
 
 def test_what_no_file_can_hold_is_replaced():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from assets.contracts import CONTROVERSIALITY, OBJECTIVITY, TASK_CATEGORIES
 from assets.llm_annotated.prompting.data_blocks import block, draw_delimiter, showable
+from assets.llm_annotated.prompting.injection import signs_in
 from assets.llm_annotated.prompting.reading import ReplyProblem, read_object
 from assets.llm_annotated.prompting.texts import load_texts
 
@@ -15,6 +16,7 @@ FIELDS = (*_CHOICES, *_FREE)
 MAX_CHARS = 4_000
 """Of a free text; a longer one is not usable."""
 
+_OF_SIDES = frozenset({"names_a_winner", "states_a_verdict", "fakes_a_boundary", "opens_a_turn"})
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
 
 SCHEMA: Mapping = {
@@ -75,6 +77,9 @@ def read_attributes(reply: str) -> dict[str, str]:
         if len(value) > MAX_CHARS:
             raise ReplyProblem("long_field", f"{name} has more than {MAX_CHARS} characters.")
         texts[name] = showable_text(value)
+    # The writer saw no responses. What a request says of sides comes from it, and must not reach judges as a rule.
+    if any(_OF_SIDES.intersection(signs) for signs in signs_in(texts.values())):
+        raise ReplyProblem("names_a_side", "it must not name a response or state a verdict: you were shown none.")
     return {name: found[name] for name in _CHOICES} | texts
 
 
