@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.lake import Lake
+from assets.llm_annotated.attribute_edits import edited_fields
+
+_NARROW = ("task_category", "objectivity", "controversiality")
 
 
-def pool_with_splits(lake: Lake) -> pa.Table:
+def pool_with_splits(lake: Lake, edited_in: Sequence[str] | None = None) -> pa.Table:
     """The candidate pool with `split`, `usable` (null: no split yet) and the attributes' narrow columns.
 
     In order of pair id.
+
+    Args:
+        edited_in: rounds whose edits of attributes by people count; None for all.
     """
     pool = lake.read("candidate_pool")
     splits = lake.read("prompt_splits", columns=["prompt_id", "split", "usable"])
-    attributes = lake.read("attributes", columns=["pair_id", "task_category", "objectivity", "controversiality"])
+    attributes = lake.read("attributes", columns=["pair_id", *_NARROW])
     # A pair's attributes are written once per source that gave it; they say the same.
-    first = attributes.group_by("pair_id", use_threads=False).aggregate(
-        [(c, "first") for c in ("task_category", "objectivity", "controversiality")]
-    )
+    first = attributes.group_by("pair_id", use_threads=False).aggregate([(c, "first") for c in _NARROW])
     first = first.rename_columns([name.removesuffix("_first") for name in first.schema.names])
     joined = pool.join(splits, "prompt_id", join_type="left outer").join(first, "pair_id", join_type="left outer")
-    return joined.sort_by("pair_id")
+    return _with_edits(joined.sort_by("pair_id"), edited_fields(lake, edited_in))
+
+
+def _with_edits(pool: pa.Table, edits: Mapping[str, Mapping[str, str]]) -> pa.Table:
+    """The pool with people's values in place of the machine's."""
+    for name in _NARROW:
+        edited = {pair: fields[name] for pair, fields in edits.items() if name in fields}
+        if edited:
+            at = pc.index_in(pool["pair_id"], pa.array(list(edited), pa.string()))
+            # A pair that nothing wrote attributes for stays without them.
+            edits_by_row = pc.if_else(pc.is_valid(pool[name]), pa.array(list(edited.values())).take(at), None)
+            pool = pool.set_column(pool.schema.get_field_index(name), name, pc.coalesce(edits_by_row, pool[name]))
+    return pool
 
 
 def texts_of(lake: Lake, pair_ids: Iterable[str], columns: Iterable[str] = ("prompt",)) -> dict[str, dict]:

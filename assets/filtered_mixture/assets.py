@@ -16,6 +16,7 @@ from assets.filtered_mixture.rounds import (
     select_seed_round,
 )
 from assets.filtered_mixture.stage_2 import pairs_to_score
+from assets.llm_annotated.attribute_edits import edits_fingerprint
 from assets.llm_annotated.round_budget import estimate_usd
 from assets.reward_models.runs import prepare_scoring, scores_table, trained_model
 from assets.settings import RunSettings
@@ -56,7 +57,8 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                 seed = settings.rounds.model_dump_json(include=SEED_SETTINGS)
                 inputs = fingerprint(settings, ["people", "judges"], upstream, seed)
             else:
-                inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream)
+                edits = edits_fingerprint(lake, settings.round_names[: settings.round_names.index(round_name)])
+                inputs = fingerprint(settings, ["rounds", "embedding", "people", "judges"], upstream, *edits)
             if done := current(lake, "retrieved_pairs", {"round": round_name}, inputs):
                 return published(done, unchanged=True)
             if before is None:

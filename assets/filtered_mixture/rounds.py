@@ -14,8 +14,7 @@ from assets.filtered_mixture.retrieval import draw_at_random, retrieve
 from assets.human_gold.roster import answerable_pairs
 from assets.human_gold.selection import select_seed
 from assets.lake import Lake
-from assets.llm_annotated.guidance import open_judges
-from assets.llm_annotated.judges import RecordedJudge
+from assets.llm_annotated.opening import judges_can_answer
 from assets.pair_vectors import vectors_of
 from assets.partition_writer import Manifest
 from assets.pool import pool_with_splits
@@ -71,8 +70,6 @@ def select_seed_round(workspace: Workspace) -> RoundSelection:
     """The seed round: pairs for people by split, and further train pairs for judges alone."""
     settings, lake = workspace.settings, workspace.lake
     pool = pool_with_splits(lake)
-    judges = open_judges(workspace)
-    judged = [j.pair_ids for j in judges if isinstance(j, RecordedJudge)]
     always = pool.filter(pc.is_in(pool["source"], pa.array(settings.rounds.always_people, pa.string())))
     selection = select_seed(
         pool,
@@ -80,7 +77,7 @@ def select_seed_round(workspace: Workspace) -> RoundSelection:
         judged_budget=settings.rounds.seed_judged,
         seed=settings.seed,
         people_can_answer=answerable_pairs(workspace),
-        judges_can_answer=frozenset().union(*judged) if len(judged) == len(judges) else None,
+        judges_can_answer=judges_can_answer(workspace),
         always_people=always["pair_id"].to_pylist(),
     )
     rows = [{"pair_id": r["pair_id"], "reason": f"seed_{r['asked']}"} for r in selection.table.to_pylist()]
@@ -100,7 +97,8 @@ def select_later_round(workspace: Workspace, round_name: str, before: str) -> Ro
         for s in scores
         if s["pair_id"] in verdict_of
     ]
-    pool = pool_with_splits(lake)
+    edited = settings.round_names[: settings.round_names.index(round_name)]
+    pool = pool_with_splits(lake, edited)
     # What left the pool since the round before asks for nothing any more.
     in_pool = set(pool["pair_id"].to_pylist())
     excluded_since = [pair for pair, _ in queries if pair not in in_pool]
@@ -117,10 +115,10 @@ def select_later_round(workspace: Workspace, round_name: str, before: str) -> Ro
     query_ids = [pair for pair, _ in queries]
     found = retrieve(
         query_ids,
-        vectors_of(workspace, query_ids),
+        vectors_of(workspace, query_ids, before),
         [p for _, p in queries],
         pool_ids,
-        vectors_of(workspace, pool_ids),
+        vectors_of(workspace, pool_ids, before),
         k_max=settings.rounds.k_max,
         max_retrieved=settings.rounds.max_retrieved,
     )

@@ -1,6 +1,6 @@
 """Dagster glue of human gold: tasks for people, their labels, gold. Rules belong in the modules beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,6 +12,9 @@ from assets.human_gold.collecting import collect_labels, people_of_round, send_t
 from assets.human_gold.crowd_labels import estimate_labels
 from assets.human_gold.quality import TITLES, quality_of_people
 from assets.human_gold.roster import tasks_for
+from assets.lake import Lake
+from assets.llm_annotated.attribute_edits import NOBODY_EDITED, people_events, share_rows, unchanged_shares
+from assets.pool import clusters_of
 from assets.raw_pairs.overlap.freshness import compared
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
@@ -88,6 +91,8 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         except SynprefError as error:
             raise failure(error) from error
         tables = {TITLES[name]: markdown_table(rows) for name, rows in quality.tables().items() if rows}
+        rounds = settings.round_names[: settings.round_names.index(round_name) + 1]
+        tables["Attributes that people left unchanged"] = _left_unchanged(lake, rounds)
         charts = {f"{name}_plot": plot(image) for name, image in charts_of(quality).items()}
         result = published(manifest, unchanged=unchanged, people=settings.people.provider, **tables, **charts)
         yield result._replace(check_results=list(_checks_of_people(quality, settings.people.min_alpha)))
@@ -124,6 +129,12 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         publications=lambda key, _: [Publication("gold", {"as_of_round": str(key)})],
     )
     return [annotation_tasks, human_labels, crowd_labels, gold]
+
+
+def _left_unchanged(lake: Lake, rounds: Sequence[str]) -> Any:
+    """Share of pairs whose attributes people left as they were written, as metadata."""
+    shares = unchanged_shares(people_events(lake, rounds), clusters_of(lake))
+    return markdown_table(share_rows(shares)) if shares else NOBODY_EDITED
 
 
 def _checks_of_people(quality: HumanQuality, bar: float) -> Iterator[dg.AssetCheckResult]:

@@ -41,7 +41,8 @@ def people_of_round(workspace: Workspace, round_name: str) -> list[dict[str, Any
         row["pair_id"]: row["reason"]
         for row in lake.read("retrieved_pairs", columns=["pair_id", "reason"], round=round_name).to_pylist()
     }
-    pool = pool_with_splits(lake).select(["pair_id", "objectivity", "controversiality"])
+    before = settings.round_names[: settings.round_names.index(round_name)]
+    pool = pool_with_splits(lake, before).select(["pair_id", "objectivity", "controversiality"])
     offered = [row | {"reason": retrieved[row["pair_id"]]} for row in pool.to_pylist() if row["pair_id"] in retrieved]
     if round_name == settings.round_names[0]:
         return [dict(row) for row in in_order_of_priority(offered, settings.seed) if row["reason"] == "seed_people"]

@@ -184,6 +184,7 @@ def _judge_event(
     examples: Mapping[str, Sequence[str]] | None,
 ) -> dict:
     hashes = asked.request_hashes[pair]
+    dropped = asked.num_examples_dropped.get(pair)
     return label_event(
         pair_id=pair,
         kind="judge",
@@ -201,6 +202,7 @@ def _judge_event(
             "share_1": verdict.share_1,
             "examples": list((examples or {}).get(pair, ())),
             "request_hashes": list(hashes),
+            **({"num_examples_dropped": dropped} if dropped else {}),
         },
     )
 

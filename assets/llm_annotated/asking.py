@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 
@@ -27,6 +27,7 @@ class Asked:
         status_of: why there is no verdict at all, by pair, for the other pairs.
         requests: rows of `judge_requests`, in order of pair, order and vote.
         request_hashes: by pair, in the same order.
+        num_examples_dropped: by pair, the most examples that a prompt of it had to leave out, where it had to.
     """
 
     judge: Judge
@@ -34,6 +35,7 @@ class Asked:
     status_of: Mapping[str, str]
     requests: Sequence[dict]
     request_hashes: Mapping[str, tuple[str, ...]]
+    num_examples_dropped: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def verdicts(self) -> dict[str, JudgeVerdict]:
@@ -87,10 +89,13 @@ def ask(
     votes: dict[str, list[Vote]] = {}
     failures: dict[str, Counter[str]] = {}
     hashes: dict[str, list[str]] = {}
+    num_dropped: dict[str, int] = {}
     requests = []
     for call, reply in zip(calls, replies, strict=True):
         key = reply.request_hash or request_hash(name, version, call)
         hashes.setdefault(call.pair_id, []).append(key)
+        if reply.num_examples_dropped:
+            num_dropped[call.pair_id] = max(reply.num_examples_dropped, num_dropped.get(call.pair_id, 0))
         requests.append(
             {
                 "request_hash": key,
@@ -108,6 +113,7 @@ def ask(
                 "cost_usd": reply.cost_usd,
                 "status": reply.status,
                 "raw_reply_hash": reply.raw_reply_hash,
+                "num_examples_dropped": reply.num_examples_dropped,
             }
         )
         if reply.status == OK and reply.verdict is not None:
@@ -128,6 +134,7 @@ def ask(
         status_of=status_of,
         requests=requests,
         request_hashes={pair: tuple(keys) for pair, keys in hashes.items()},
+        num_examples_dropped=num_dropped,
     )
 
 

@@ -13,15 +13,17 @@ from assets.errors import SynprefError
 from assets.filtered_mixture.retrieval import most_wanted_first
 from assets.human_gold.roster import pairs_for_people
 from assets.llm_annotated.annotate import AnnotationResult, annotate_pairs
-from assets.llm_annotated.attributes import write_attributes
+from assets.llm_annotated.attribute_writing import attribute_inputs, attributes_of_source
 from assets.llm_annotated.cascade import plans_of
 from assets.llm_annotated.drift import Drift
-from assets.llm_annotated.guidance import guide, open_judges, published_qualification
+from assets.llm_annotated.guidance import guide, published_qualification
 from assets.llm_annotated.judge_checks import CHECKS, check_judges
 from assets.llm_annotated.judge_plots import qualification_plots
+from assets.llm_annotated.opening import judge_inputs, open_judges
 from assets.llm_annotated.publishing import publish_qualification
 from assets.llm_annotated.qualification import Qualification
 from assets.llm_annotated.round_budget import within_budget
+from assets.llm_annotated.usage import usage_rows
 from assets.raw_pairs.overlap.freshness import compared
 from assets.settings import RunSettings
 from assets.staleness import current, fingerprint
@@ -46,20 +48,25 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
         source, lake = context.partition_key, workspace.lake
         try:
             pool = lake.require("candidate_pool", todo="materialise candidate_pool")
-            inputs = fingerprint(settings, ["attributes"], [*pool, *lake.manifests("pairs", source=source)])
+            inputs = fingerprint(
+                settings, ["attributes"], [*pool, *lake.manifests("pairs", source=source)], *attribute_inputs(settings)
+            )
             if done := current(lake, "attributes", {"source": source}, inputs):
                 return published(done, unchanged=True)
-            ids = lake.read("candidate_pool", ["pair_id"], (pc.field("source") == source) & (pc.field("stage") == 1))
-            pairs = lake.read("pairs", filters=pc.field("pair_id").isin(ids["pair_id"].combine_chunks()), source=source)
-            table, counts = write_attributes(pairs, max_pairs=settings.attributes.max_pairs)
+            written = attributes_of_source(workspace, source)
         except SynprefError as error:
             raise failure(error) from error
+        # What was put off, for want of money or of a server, is asked for again by the next run.
         manifest = lake.publish(
-            "attributes", table, {"source": source}, inputs=inputs, info={"counts": counts.as_dict()}
+            "attributes",
+            written.table,
+            {"source": source},
+            inputs=inputs if written.complete else "",
+            info={"counts": written.counts.as_dict()},
         )
-        categories = {row["values"]: row["counts"] for row in table["task_category"].value_counts().to_pylist()}
+        categories = {row["values"]: row["counts"] for row in written.table["task_category"].value_counts().to_pylist()}
         chart = plots.bar_chart(dict(sorted(categories.items())), title="Task categories", unit="pairs")
-        return published(manifest, categories=plot(chart), writer=settings.attributes.provider)
+        return published(manifest, categories=plot(chart), writer=settings.attributes.provider, **written.facts())
 
     @dg.asset(
         group_name=GROUP,
@@ -80,7 +87,11 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             gold = lake.require("gold", as_of_round=round_name, todo=f"materialise gold {round_name}")
             recorded = lake.manifests("recorded_verdicts")
             inputs = fingerprint(
-                settings, ["judges", "voting", "embedding"], [*gold, *recorded], code_version=JUDGE_CODE
+                settings,
+                ["judges", "voting", "embedding"],
+                [*gold, *recorded],
+                *judge_inputs(workspace, round_name),
+                code_version=JUDGE_CODE,
             )
             done = current(lake, "judge_qualification", partition, inputs)
             manifest = done or publish_qualification(workspace, round_name, inputs)
@@ -91,6 +102,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             manifest,
             unchanged=done is not None,
             judges=markdown_table(found.rows()),
+            calls=markdown_table(usage_rows(lake.read("judge_requests", batch=f"qualification-{round_name}"))),
             weighting=found.weighting,
             calibration=found.calibration,
             ways=markdown_table([asdict(way) for way in found.measures.compared] if found.measures else []),
@@ -175,24 +187,25 @@ def annotate(
         settings,
         ["judges", "voting", "embedding", "budget"],
         [*upstream, *lake.manifests("recorded_verdicts")],
+        *judge_inputs(workspace, gold_round),
         code_version=JUDGE_CODE,
     )
     if done := current(lake, "label_events", partition, inputs):
         return published(done, unchanged=True)
-    judges = open_judges(workspace)
     qualification = published_qualification(lake, gold_round)
     within, limit = within_budget(workspace, batch, targets, qualification)
     targets = list(within.targets)
-    result: AnnotationResult = annotate_pairs(
-        targets,
-        judges,
-        qualification,
-        settings.voting,
-        batch=batch,
-        created_at=now(),
-        examples=guide(workspace, targets, gold_round),
-        plans=plans_of(settings.judges),
-    )
+    with open_judges(workspace, gold_round) as judges:
+        result: AnnotationResult = annotate_pairs(
+            targets,
+            judges,
+            qualification,
+            settings.voting,
+            batch=batch,
+            created_at=now(),
+            examples=guide(workspace, targets, gold_round),
+            plans=plans_of(settings.judges),
+        )
     lake.append_events("judge_requests", result.requests, {"batch": batch})
     info = result.info() | {"counts": with_dropped(result.counts, "over_budget", len(within.over_budget)).as_dict()}
     manifest = lake.append_events("label_events", result.events, partition, inputs=inputs, info=info)
@@ -207,6 +220,7 @@ def annotate(
         usd_limit="none" if limit is None else limit,
         saving=markdown_table([{"judge": name, **asdict(one)} for name, one in result.saving.items()]),
         over_budget=result.num_over_budget,
+        calls=markdown_table(usage_rows(result.requests)),
         panel=plot(plots.bar_chart(verdicts, title="The panel's verdicts", unit="pairs")),
         simulated=any(j.simulated for j in judges),
     )

@@ -242,3 +242,9 @@ def _texts(found: PromptAttributes) -> tuple[str, str]:
 
 def _five(found: PromptAttributes) -> tuple[str, ...]:
     return (found.task_category, found.objectivity, found.controversiality, *_texts(found))
+
+
+def rule_attributes(turns: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The five fields of one conversation by the rules."""
+    names = ("task_category", "objectivity", "controversiality", "desired_attributes", "annotation_guideline")
+    return dict(zip(names, _five(describe_prompt(turns)), strict=True))

@@ -1,4 +1,4 @@
-"""Guidance: which gold pairs each target is shown with, and the judges a configuration names."""
+"""Guidance: which gold pairs each target is shown with."""
 
 from __future__ import annotations
 
@@ -10,27 +10,10 @@ import pyarrow.compute as pc
 
 from assets.lake import Lake
 from assets.llm_annotated.examples import draw_examples, retrieve_examples
-from assets.llm_annotated.judges import Judge, make_judges
 from assets.llm_annotated.qualification import Qualification
 from assets.pair_vectors import vectors_of
-from assets.pool import categories_of, clusters_of, known_truth, near_duplicates_of
+from assets.pool import clusters_of, near_duplicates_of
 from assets.workspace import Workspace
-
-
-def open_judges(workspace: Workspace) -> tuple[Judge, ...]:
-    """The judges of the configuration.
-
-    Raises:
-        ConfigError: a simulated judge where no truth is known.
-    """
-    settings, lake = workspace.settings, workspace.lake
-    return make_judges(
-        settings.judges,
-        truth=known_truth(lake),
-        recorded=lake.read("recorded_verdicts"),
-        seed=settings.seed,
-        category_of=categories_of(lake),
-    )
 
 
 def published_qualification(lake: Lake, round_name: str) -> Qualification:
@@ -77,10 +60,10 @@ def guide(
     else:
         found = retrieve_examples(
             pairs,
-            vectors_of(workspace, pairs),
+            vectors_of(workspace, pairs, as_of_round),
             clusters,
             gold,
-            vectors_of(workspace, gold["pair_id"].to_pylist()),
+            vectors_of(workspace, gold["pair_id"].to_pylist(), as_of_round),
             gold_clusters,
             num_examples=num,
         )

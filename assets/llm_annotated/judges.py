@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -90,6 +90,7 @@ def make_judges(
     recorded: pa.Table,
     seed: int,
     category_of: Mapping[str, str] | None = None,
+    llm: Callable[[JudgeSettings], Judge] | None = None,
 ) -> tuple[Judge, ...]:
     """The judges that a configuration names.
 
@@ -99,14 +100,20 @@ def make_judges(
         recorded: contract `recorded_verdicts`, for recorded judges.
         seed: the run's.
         category_of: task category by pair, for simulated judges that examples help.
+        llm: makes the judges that are language models.
 
     Raises:
-        ConfigError: a simulated judge where no truth is known.
+        ConfigError: a simulated judge where no truth is known, or a language model where none can be made.
     """
     judges: list[Judge] = []
     for one in settings:
         if one.provider == "recorded":
             judges.append(RecordedJudge(one.name, recorded, tuple(one.labellers), one.usd_per_call))
+            continue
+        if one.provider == "llm":
+            if llm is None:
+                raise ConfigError(f"The judge {one.name!r} is a language model, and none is open.", where="judges")
+            judges.append(llm(one))
             continue
         if not truth or one.accuracy is None:
             raise ConfigError(

@@ -41,6 +41,8 @@ class JudgeReply:
         cost_usd: of this call.
         raw_reply_hash: of the reply's text, where there is one.
         request_hash: under which the request ledger knows the call; None where there is no such ledger.
+        num_examples_dropped: of the call's few-shot pairs, those that the prompt does not hold, since they did not fit
+            or cannot be shown; None where no prompt is made.
     """
 
     verdict: str | None
@@ -53,6 +55,7 @@ class JudgeReply:
     cost_usd: float = 0.0
     raw_reply_hash: str | None = None
     request_hash: str | None = None
+    num_examples_dropped: int | None = None
 
 
 class Judge(Protocol):

@@ -1,4 +1,4 @@
-"""Publishing a qualification: judges asked about a round's gold dev, compared with the round before, kept in the lake."""
+"""Publishing a qualification: judges asked about a round's gold dev, compared with the round before, kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from assets.llm_annotated.gold_dev import (
     read_gold_dev,
     verdicts_in_requests,
 )
-from assets.llm_annotated.guidance import guide, open_judges
+from assets.llm_annotated.guidance import guide
+from assets.llm_annotated.opening import open_judges
 from assets.llm_annotated.qualification import Qualification
 from assets.llm_annotated.qualifying import qualify
 from assets.llm_annotated.votes import SIDES
@@ -27,15 +28,16 @@ def publish_qualification(workspace: Workspace, round_name: str, inputs: str) ->
     settings, lake = workspace.settings, workspace.lake
     dev = read_gold_dev(lake, round_name)
     pairs = dev["pair_id"].to_pylist()
-    found = qualify(
-        open_judges(workspace),
-        dev,
-        settings.voting,
-        batch=qualification_batch(round_name),
-        examples=guide(workspace, pairs, round_name),
-        plans=plans_of(settings.judges),
-        facts=facts_of_pairs(lake, pairs),
-    )
+    with open_judges(workspace, round_name) as judges:
+        found = qualify(
+            judges,
+            dev,
+            settings.voting,
+            batch=qualification_batch(round_name),
+            examples=guide(workspace, pairs, round_name),
+            plans=plans_of(settings.judges),
+            facts=facts_of_pairs(lake, pairs),
+        )
     lake.append_events("judge_requests", found.requests, {"batch": qualification_batch(round_name)})
     return lake.publish(
         "judge_qualification",

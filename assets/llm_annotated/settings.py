@@ -105,6 +105,12 @@ class JudgeSettings(Settings):
             raise ValueError(f"simulated judge {self.name!r} must state its accuracy")
         if (self.provider == "llm") != (self.llm is not None):
             raise ValueError(f"judge {self.name!r}: llm goes with provider llm, and only with it")
+        if self.reasoning and self.verdict == "choice":
+            raise ValueError(
+                f"judge {self.name!r}: a verdict by choice leaves no room to reason; use json_schema or text"
+            )
+        if self.provider == "llm" and self.name.casefold().startswith("simulated"):
+            raise ValueError(f"judge {self.name!r} is a language model and must not be called simulated")
         return self
 
 
@@ -126,6 +132,8 @@ class VotingSettings(Settings):
     # Examples: the nearest gold train pairs, as many drawn by hash, or none.
     guidance: Literal["retrieved", "random", "none"] = "retrieved"
     num_examples: Count = 8
+    # Pairs with a response that speaks to its judge: set aside under `suspected_injection`, or asked all the same.
+    suspected_injection: Literal["quarantine", "ask"] = "quarantine"
     # A fall of accuracy between rounds larger than this, and larger than chance explains, warns.
     max_drift: Share = 0.1
 

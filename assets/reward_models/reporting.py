@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from assets.reward_models import model_sections, stage_sections, truth_sections
+from assets.reward_models import attribute_sections, model_sections, stage_sections, truth_sections
 from assets.reward_models.measuring import scored_sets
 from assets.reward_models.round_pages import round_pages
 from assets.settings import REPOSITORY
@@ -62,7 +62,7 @@ def gather(workspace: Workspace, finished_at: datetime) -> s.RunSummary:
         mixture=dict(Counter(mixture["provenance"].to_pylist()).most_common()),
         promotion=model_sections.promotion(workspace, size),
         curves=model_sections.curves(workspace, (f"final-{size}", f"raw-{size}")),
-        tables=truth_sections.tables(lake),
+        tables=(*truth_sections.tables(lake), *attribute_sections.tables(workspace)),
     )
 
 

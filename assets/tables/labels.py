@@ -52,6 +52,8 @@ LABELS = (
             ("cost_usd", FLOAT64),
             ("status", STRING),
             ("raw_reply_hash", STRING),
+            # Few-shot pairs that the prompt had to leave out; null where no prompt was made.
+            ("num_examples_dropped", INT32),
         ),
         key=("request_hash",),
         partition_by=("batch",),
