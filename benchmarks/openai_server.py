@@ -27,6 +27,8 @@ import orjson
 from benchmarks.openai_replies import Rule, completion, orders_in, rule_by_hash
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+_SEEN = ("num_received", "num_answered", "most_at_once", "last_authorization", "last_headers")
+_KINDS = {"refuse": set, "tries": Counter}
 _PREFIX_BLOCK = 256
 _ENDLESS = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
 
@@ -47,6 +49,8 @@ class Options:
         self.answered: Counter[str] = Counter()
         self.tries: Counter[str] = Counter()
         self.num_received = self.num_answered = 0
+        self.last_authorization = ""
+        self.last_headers: list[str] = []
 
 
 class Connection(asyncio.Protocol):
@@ -57,6 +61,7 @@ class Connection(asyncio.Protocol):
         self.parser = httptools.HttpRequestParser(self)
         self.transport: asyncio.Transport | None = None
         self.url, self.key, self.body = b"", "", bytearray()
+        self.slow: asyncio.Future | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -74,13 +79,18 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self.url, self.key, self.body = b"", "", bytearray()
+        self.headers: list[str] = []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"idempotency-key":
+        lower = name.lower()
+        self.headers.append(lower.decode("latin-1"))
+        if lower == b"idempotency-key":
             self.key = value.decode("latin-1")
+        elif lower == b"authorization":
+            self.options.last_authorization = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self.body += body
@@ -88,16 +98,17 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         path = self.url.decode("latin-1").partition("?")[0]
         if path == "/v1/chat/completions":
+            self.options.last_headers = self.headers
             self._chat(bytes(self.body), self.key)
         elif path == "/v1/models":
             self._send(200, orjson.dumps({"object": "list", "data": [{"id": "local", "object": "model"}]}))
         elif path == "/seen":
-            seen = {name: getattr(self.options, name) for name in ("num_received", "num_answered", "most_at_once")}
+            seen = {name: getattr(self.options, name) for name in _SEEN}
             keys = {"received": dict(self.options.received), "answered": dict(self.options.answered)}
             self._send(200, orjson.dumps(seen | keys))
         elif path == "/control":
             for name, value in orjson.loads(bytes(self.body)).items():
-                setattr(self.options, name, set(value) if name == "refuse" else value)
+                setattr(self.options, name, _KINDS.get(name, type(value))(value))
             self._send(200, b"{}")
         else:
             self._send(404, b'{"error": {"message": "no such route"}}')
@@ -203,7 +214,7 @@ class Connection(asyncio.Protocol):
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         if fault == "endless":
             self.transport.write(head + b"Transfer-Encoding: chunked\r\n\r\n")
-            asyncio.ensure_future(self._endless())
+            self.slow = asyncio.ensure_future(self._endless())
             return
         if fault == "gzip":
             packed = gzip.compress(body)
@@ -211,7 +222,7 @@ class Connection(asyncio.Protocol):
             return
         self.transport.write(head + b"Content-Length: %d\r\n\r\n" % len(body))
         if fault == "drip":
-            asyncio.ensure_future(self._drip(body))
+            self.slow = asyncio.ensure_future(self._drip(body))
             return
         self.transport.write(body[: len(body) // 2])
         # Give the half body time to leave before the connection ends.

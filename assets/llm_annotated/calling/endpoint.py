@@ -22,7 +22,7 @@ from assets.llm_annotated.calling.prices import cannot_fit, price_nano, usd_of, 
 from assets.llm_annotated.calling.progress import CallProgress
 from assets.llm_annotated.calling.request_body import Body, BodyWriter, model_fingerprint, request_key
 from assets.llm_annotated.calling.request_ledger import Claim, RequestLedger
-from assets.llm_annotated.calling.transport import ReplyTooLongError, make_client, post_chat
+from assets.llm_annotated.calling.transport import CompressedReplyError, ReplyTooLongError, make_client, post_chat
 from assets.llm_annotated.chat import ChatReply, ChatRequest
 from assets.llm_annotated.settings import LanguageModelSettings
 
@@ -57,6 +57,7 @@ class EndpointModel:
         self.settings = settings
         self._ledger, self._budget = ledger, budget
         self._base_url = base_url or settings.base_url
+        self._url = self._base_url.rstrip("/") + "/chat/completions"
         self._key = _key_of(settings)
         self._fingerprint = model_fingerprint(settings, weights_fingerprint)
         self._patience = patience or Patience()
@@ -149,11 +150,10 @@ class EndpointModel:
 
     async def _send(self, client: AsyncOpenAI, key: str, body: Body) -> Outcome:
         """One try; every way in which it can fail is an outcome."""
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         try:
             # In all, not for each read: a server that drips would never reach the latter.
             async with asyncio.timeout(self.settings.timeout_s):
-                return read_completion(await post_chat(client, body.content, headers))
+                return read_completion(await post_chat(client, self._url, body.content, key))
         except TimeoutError:
             cause = f"no reply within {self.settings.timeout_s:g} s"
             return Outcome("timeout", "unknown", again=True, crowded=True, cause=cause)
@@ -167,6 +167,8 @@ class EndpointModel:
             return Outcome("connection_failed", "unknown", again=True, cause=f"the connection broke: {reason}")
         except ReplyTooLongError as error:
             return Outcome("reply_too_long", "unknown", cause=str(error))
+        except CompressedReplyError as error:
+            return Outcome("malformed_reply", "unknown", cause=str(error))
 
     def _price(self, outcome: Outcome, worst_nano: int) -> int:
         """Cost of a call that the server counted, never more than was reserved for it."""

@@ -1,4 +1,4 @@
-"""Group commits: settlements and claims of many requests in one transaction, without the event loop waiting for the disk."""
+"""Group commits: what many requests write to the ledger, in one transaction that the event loop does not wait for."""
 
 from __future__ import annotations
 

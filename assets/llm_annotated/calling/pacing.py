@@ -39,8 +39,8 @@ class Pacing:
     """State of one server as replies show it. All times are seconds of one monotonic clock.
 
     Concurrency grows by one for every `limit` successes and halves when the server says or shows that it is too much.
-    The circuit opens when everything fails: then one probe at a time is sent, at growing intervals, and after `max_tries`
-    failed probes the rest is given up.
+    The circuit opens when everything fails: then one probe at a time is sent, at growing intervals, and after
+    `max_tries` failed probes the rest is given up.
 
     Attributes:
         limit: how many requests may be on their way.

@@ -1,10 +1,9 @@
-"""Progress of a batch of calls: rate, spend and time left, as a bar on a terminal and as a line now and then elsewhere."""
+"""Progress of a batch of calls: rate, spend and time left; a bar on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -31,9 +30,7 @@ class CallProgress:
     def __enter__(self) -> CallProgress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
     def move(self, num: int, usd: float, concurrency: int) -> None:

@@ -1,4 +1,4 @@
-"""Request bodies: a request in the terms of OpenAI's chat route, and what is left out where a server refuses a field."""
+"""Request bodies: a request in the terms of OpenAI's chat route, without the fields that a server refuses."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ that hands requests to aiohttp, takes 0.8 ms.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 import httpx2
-from openai import AsyncOpenAI
+from openai import APIStatusError, AsyncOpenAI
+from openai._types import RequestOptions
 
 MOST_REPLY_BYTES = 2_000_000
 """A reply of thousands of tokens with log-probabilities stays far below; what is longer is not read to its end."""
@@ -23,10 +23,23 @@ _CONNECT_S = 20.0
 _NO_KEY = "none"
 _HEADERS = frozenset({"authorization", "content-type", "idempotency-key", "user-agent"})
 _OPENAI_HEADERS = frozenset({"openai-organization", "openai-project"})
+_OPTIONS: RequestOptions = {
+    "params": {},
+    "timeout": None,
+    "max_retries": 0,
+    "follow_redirects": False,
+    "security": {"bearer_auth": True},
+    "synthesize_event_and_data": False,
+    "stream_mode": "legacy",
+}
 
 
 class ReplyTooLongError(Exception):
     """A body that does not end within `MOST_REPLY_BYTES`."""
+
+
+class CompressedReplyError(Exception):
+    """A body whose true length cannot be told before it is unpacked."""
 
 
 class AiohttpClient(httpx2.AsyncClient):
@@ -41,6 +54,8 @@ class AiohttpClient(httpx2.AsyncClient):
         # The base class would make TLS contexts and proxies that nothing here uses.
         super().__init__(transport=httpx2.AsyncBaseTransport(), trust_env=False)
         context = httpx2.create_ssl_context() if url.scheme == "https" else True
+        # Parsing an address takes as long as sending the request: the same one is parsed once.
+        self._urls: dict[str, httpx2.URL] = {}
         self._sent_headers = _HEADERS | (_OPENAI_HEADERS if url.host == "api.openai.com" else frozenset())
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=concurrency, ssl=context, keepalive_timeout=60),
@@ -50,12 +65,12 @@ class AiohttpClient(httpx2.AsyncClient):
             auto_decompress=False,
         )
 
-    def build_request(
-        self, method: str, url: Any, *, content: Any = None, headers: Any = None, **_: Any
-    ) -> httpx2.Request:
+    def build_request(self, method: str, url: Any, **parts: Any) -> httpx2.Request:
         """A request with the headers that matter; whatever else the environment tells the client to send stays here."""
-        kept = [(name, value) for name, value in headers if name.lower() in self._sent_headers]
-        return httpx2.Request(method, url, content=content, headers=kept)
+        kept = [(name, value) for name, value in parts["headers"] if name.lower() in self._sent_headers]
+        if url not in self._urls:
+            self._urls = {url: httpx2.URL(url)}
+        return httpx2.Request(method, self._urls[url], content=parts.get("content"), headers=kept)
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
         """Send a request and read the whole reply.
@@ -64,13 +79,14 @@ class AiohttpClient(httpx2.AsyncClient):
             httpx2.ConnectError: nothing was sent.
             httpx2.ReadError: the connection ended before the reply did.
             ReplyTooLongError: the body is longer than anybody needs.
+            CompressedReplyError: it came compressed, which was not asked for.
         """
         try:
             async with self._session.post(
                 str(request.url), data=request.content, headers=request.headers, allow_redirects=False
             ) as answer:
                 if answer.headers.get("Content-Encoding", "identity") != "identity":
-                    raise ReplyTooLongError("a compressed reply that nobody asked for")
+                    raise CompressedReplyError("a compressed reply that nobody asked for")
                 body = await answer.content.read(MOST_REPLY_BYTES + 1)
                 if not answer.content.at_eof():
                     body = await _rest(answer, body)
@@ -110,17 +126,21 @@ def make_client(base_url: str, api_key: str, concurrency: int) -> AsyncOpenAI:
     return AsyncOpenAI(base_url=base_url, api_key=api_key or _NO_KEY, http_client=http, max_retries=0, timeout=None)
 
 
-async def post_chat(client: AsyncOpenAI, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Send one chat request; returns the reply's body.
+async def post_chat(client: AsyncOpenAI, url: str, body: bytes, key: str) -> bytes:
+    """Send one chat request with its key as Idempotency-Key; returns the reply's body.
 
     Raises:
         openai.APIStatusError: another status than 200.
         openai.APIConnectionError: its cause is an httpx2.ConnectError if nothing was sent.
-        ReplyTooLongError: see `AiohttpClient.send`.
+        ReplyTooLongError, CompressedReplyError: see `AiohttpClient.send`.
     """
-    answer = await client.post(
-        "/chat/completions", cast_to=httpx2.Response, content=body, options={"headers": dict(headers)}
-    )
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    # All options are given: the client would fill in what is missing by copying its defaults deeply.
+    options: RequestOptions = {**_OPTIONS, "headers": headers, "idempotency_key": key}
+    answer = await client.post(url, cast_to=httpx2.Response, content=body, options=options)
+    if answer.status_code != 200:
+        # The client raises for errors only; a redirect or an empty success is none of its.
+        raise APIStatusError(f"status {answer.status_code}", response=answer, body=None)
     return answer.content
 
 
