@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
@@ -141,8 +142,9 @@ class EndpointModel:
                     replies = await run.run()
                 finally:
                     await commits.close()
-                    if run.on_the_way:
-                        self._ledger.abandon(run.on_the_way)
+                    left = [*run.on_the_way, *commits.orphans]
+                    if left:
+                        self._ledger.abandon(left)
         if self.trouble:
             num = sum(reply.status == "circuit_open" for reply in replies.values())
             log.warning("%s: gave up on the server, %s requests not sent. Cause: %s", name, f"{num:,}", self.trouble)
@@ -204,7 +206,7 @@ def _key_of(settings: LanguageModelSettings) -> str:
     return key
 
 
-def _run(work):
+def _run(work: Coroutine[Any, Any, dict[str, ChatReply]]) -> dict[str, ChatReply]:
     """Run a coroutine to its end, also where this thread runs an event loop already."""
     try:
         asyncio.get_running_loop()

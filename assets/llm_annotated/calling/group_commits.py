@@ -26,6 +26,8 @@ class GroupCommits:
         self._settlements: list[tuple[Settlement, asyncio.Future[None]]] = []
         self._claims: list[tuple[Sequence[Claim], asyncio.Future[list[Claimed]]]] = []
         self._busy = False
+        # Claimed for somebody who was stopped before it could learn of it.
+        self.orphans: list[str] = []
 
     async def settle(self, settlement: Settlement) -> None:
         """Returns when the settlement is on disk."""
@@ -73,8 +75,11 @@ class GroupCommits:
                     future.set_result(None)
             start = 0
             for group, answered in claims:
+                given = answers[start : start + len(group)]
                 if not answered.done():
-                    answered.set_result(answers[start : start + len(group)])
+                    answered.set_result(given)
+                else:
+                    self.orphans += [claim.key for claim, one in zip(group, given, strict=True) if one.state == "yours"]
                 start += len(group)
             self._go_on()
 

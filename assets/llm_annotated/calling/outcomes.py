@@ -157,7 +157,8 @@ def read_failure(code: int, headers: Mapping[str, str], body: bytes, optional: C
         optional: fields of the request that it can do without.
     """
     error = _error_in(body)
-    words = f"{error.get('message')} {error.get('code')} {error.get('type')}".lower()
+    # Servers quote the request behind their own words.
+    words = f"{error.get('code')} {error.get('type')} {error.get('message')}".lower()[:_SHOWN_CHARS]
     cause = f"status {code}: {shown(body)}"
     wait_s = retry_after_s(headers)
     if error.get("code") in _HOPELESS_CODES or code in (401, 402, 403, 404):
@@ -182,7 +183,8 @@ def read_failure(code: int, headers: Mapping[str, str], body: bytes, optional: C
 
 
 def _names(error: Mapping[str, Any], words: str, name: str) -> bool:
-    return str(error.get("param") or "").split(".")[0] == name or name in words
+    param = error.get("param")
+    return param.split(".")[0] == name if isinstance(param, str) and param else name in words
 
 
 def _error_in(body: bytes) -> Mapping[str, Any]:
@@ -191,8 +193,12 @@ def _error_in(body: bytes) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         return {"message": body[:2000].decode("utf-8", "replace")}
     error = reply.get("error", reply) if isinstance(reply, dict) else None
-    # Servers built with FastAPI name the field in a list under `detail`.
-    return error if isinstance(error, dict) else {"message": str(error)[:2000]}
+    if not isinstance(error, dict):
+        return {"message": str(error)[:2000]}
+    # Servers built with FastAPI name the place in a list under `detail`, beside what they found there.
+    detail = error.get("detail")
+    first = detail[0] if isinstance(detail, list) and detail and isinstance(detail[0], dict) else None
+    return {"message": f"{first.get('loc')} {first.get('msg')}"} if first else error
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

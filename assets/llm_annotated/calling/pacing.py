@@ -63,7 +63,7 @@ class Pacing:
         if self.given_up:
             self.given_up, self._open, self._num_probes = False, True, self._max_tries - 1
             self._hopeless = self._patience.hopeless_in_a_row - 1
-        self.not_before = min(self.not_before, now)
+            self.not_before = now
 
     def slots(self, now: float, num_running: int) -> int:
         """How many more requests may be sent now."""
@@ -89,7 +89,8 @@ class Pacing:
                 self._give_up(outcome.cause)
         elif outcome.again:
             self._fail(outcome, sent_at, now)
-        elif not outcome.status.startswith("http_"):
+        else:
+            # Also where this request was refused for its own faults: the server is there and knows its work.
             self._succeed()
 
     def _succeed(self) -> None:

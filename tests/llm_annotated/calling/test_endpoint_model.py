@@ -4,20 +4,25 @@ import asyncio
 import json
 import logging
 import math
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 
 import pytest
 
-from assets.errors import ConfigError
+from assets.errors import ConfigError, SynprefError
 from assets.llm_annotated.calling.endpoint import EndpointModel
 from assets.llm_annotated.calling.opening import open_budget, open_chat_model
 from assets.llm_annotated.calling.pacing import Patience
+from assets.llm_annotated.calling.request_ledger import RequestLedger
 from assets.llm_annotated.chat import ChatRequest
 from assets.llm_annotated.judging import OK
 from assets.llm_annotated.settings import BudgetSettings, LanguageModelSettings
+from assets.settings import REPOSITORY
 from benchmarks.openai_replies import order
 from tests.llm_annotated.calling.conftest import HASTY, asked
 
@@ -364,3 +369,36 @@ def test_keys_of_others_are_not_sent(model, server, monkeypatch):
 def test_chat_request_subject_is_recorded(model, ledger):
     model().complete([ChatRequest(({"role": "user", "content": "x"},), 0, subject="pair 7")], batch="round_1")
     assert ledger.count_statuses("round_1") == {OK: 1}
+
+
+# --- when we fail ---
+
+
+def test_what_cannot_be_recorded_is_not_sent(model, server, ledger):
+    complete(model(), "before")
+    pages = ledger._database.execute("PRAGMA page_count").fetchone()[0]
+    ledger._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(SynprefError, match="full"):
+        complete(model(concurrency=8), *[f"question {n}" + "x" * 500 for n in range(200)], subject="s" * 500)
+    sent = server.seen()["num_received"]
+    assert sent < 100
+    ledger._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    assert ledger.count_statuses().get("sent", 0) == 0
+    assert ledger.reserved_usd() == 0
+    replies = complete(model(), *[f"question {n}" + "x" * 500 for n in range(200)])
+    assert {reply.status for reply in replies} == {OK}
+
+
+def test_an_interrupted_caller_leaves_nothing_on_its_way(server, tmp_path):
+    server.control(delay_s=0.2)
+    path = tmp_path / "l.sqlite"
+    command = [sys.executable, "-m", "tests.llm_annotated.calling.calling_process", server.base_url, str(path), "2000"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    with RequestLedger(path) as ledger:
+        assert set(ledger.count_statuses()) <= {OK, "in_doubt"}
+        assert ledger.reserved_usd() == 0
