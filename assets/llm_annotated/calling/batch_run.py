@@ -14,12 +14,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from assets.llm_annotated.calling.claims import Claim, Claimed, Settlement, is_final
 from assets.llm_annotated.calling.group_commits import GroupCommits
 from assets.llm_annotated.calling.outcomes import Outcome
 from assets.llm_annotated.calling.pacing import Pacing, Patience
 from assets.llm_annotated.calling.prices import usd_of
 from assets.llm_annotated.calling.progress import CallProgress
-from assets.llm_annotated.calling.request_ledger import Claim, Claimed, Settlement, is_final
 from assets.llm_annotated.chat import ChatReply, ChatRequest
 
 _POLL_S = 0.2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from assets.llm_annotated.calling.claims import Bounds, Claim, Claimed, Settlement
 from assets.llm_annotated.calling.prices import nano_of
-from assets.llm_annotated.calling.request_ledger import Bounds, Claim, Claimed, RequestLedger, Settlement
+from assets.llm_annotated.calling.request_ledger import RequestLedger
 from assets.llm_annotated.settings import BudgetSettings
 
 

@@ -16,13 +16,14 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 from assets.errors import ConfigError
 from assets.llm_annotated.calling.batch_run import BatchRun, Item
 from assets.llm_annotated.calling.budget import Budget
+from assets.llm_annotated.calling.claims import Claim
 from assets.llm_annotated.calling.group_commits import GroupCommits
 from assets.llm_annotated.calling.outcomes import Outcome, read_completion, read_failure
 from assets.llm_annotated.calling.pacing import Pacing, Patience
 from assets.llm_annotated.calling.prices import cannot_fit, price_nano, usd_of, worst_price_nano
 from assets.llm_annotated.calling.progress import CallProgress
 from assets.llm_annotated.calling.request_body import Body, BodyWriter, model_fingerprint, request_key
-from assets.llm_annotated.calling.request_ledger import Claim, RequestLedger
+from assets.llm_annotated.calling.request_ledger import RequestLedger
 from assets.llm_annotated.calling.transport import CompressedReplyError, ReplyTooLongError, make_client, post_chat
 from assets.llm_annotated.chat import ChatReply, ChatRequest
 from assets.llm_annotated.settings import LanguageModelSettings

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from assets.llm_annotated.calling.request_ledger import Bounds, Claim, Claimed, RequestLedger, Settlement
+from assets.llm_annotated.calling.claims import Bounds, Claim, Claimed, Settlement
+from assets.llm_annotated.calling.request_ledger import RequestLedger
 
 # A disk takes milliseconds to confirm a write; what comes within one more shares it.
 _GATHER_S = 0.001

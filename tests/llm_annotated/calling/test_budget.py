@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.llm_annotated.calling.claims import Bounds, Claim, Settlement
 from assets.llm_annotated.calling.prices import (
     cannot_fit,
     most_prompt_tokens,
@@ -13,7 +14,7 @@ from assets.llm_annotated.calling.prices import (
     price_nano,
     worst_price_nano,
 )
-from assets.llm_annotated.calling.request_ledger import Bounds, Claim, RequestLedger, Settlement
+from assets.llm_annotated.calling.request_ledger import RequestLedger
 from assets.llm_annotated.chat import ChatReply, ChatRequest
 from assets.llm_annotated.judging import OK
 from assets.llm_annotated.settings import BudgetSettings, LanguageModelSettings

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from assets.errors import SynprefError
-from assets.llm_annotated.calling.request_ledger import Bounds, Claim, RequestLedger, Settlement
+from assets.llm_annotated.calling.claims import Bounds, Claim, Settlement
+from assets.llm_annotated.calling.request_ledger import RequestLedger
 from assets.llm_annotated.chat import ChatReply
 from assets.llm_annotated.judging import OK
 from assets.settings import REPOSITORY
@@ -157,7 +158,8 @@ def test_the_bound_holds_for_all_processes_together(tmp_path):
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from assets.llm_annotated.calling.request_ledger import Claim, RequestLedger, Settlement
+from assets.llm_annotated.calling.claims import Claim, Settlement
+from assets.llm_annotated.calling.request_ledger import RequestLedger
 from assets.llm_annotated.chat import ChatReply
 ledger = RequestLedger(Path(sys.argv[1]))
 ledger.write(claims=[Claim(key, "model", "round_1", "", 100) for key in "abc"])
