@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from assets.durable_files import sync
+from assets.errors import ConfigError
 from assets.llm_annotated.chat import ChatReply, ChatRequest
 from assets.llm_annotated.settings import LanguageModelSettings
 from assets.llm_annotated.vllm import offline_runner
@@ -38,8 +39,8 @@ class ReplyLedger(Protocol):
         """The final replies among the keys."""
         ...
 
-    def store(self, replies: Sequence[ChatReply], *, subjects: Mapping[str, str], batch: str) -> None:
-        """Commit replies; storing one again changes nothing. `subjects`: by key."""
+    def store(self, replies: Sequence[ChatReply], *, fingerprint: str, subjects: Mapping[str, str], batch: str) -> None:
+        """Commit the replies of one model; storing one again changes nothing. `subjects`: by key."""
         ...
 
 
@@ -51,11 +52,20 @@ class OfflineModel:
         ledger: holds what was answered before, and takes what is answered now.
         home: the home folder; work files go to `vllm`, logs to `logs`.
         say: takes a line of progress; by default they go to standard error.
+
+    Raises:
+        ConfigError: the settings name a price, which nothing here would hold to.
     """
 
     def __init__(
         self, settings: LanguageModelSettings, ledger: ReplyLedger, home: Path, *, say: Say = to_stderr
     ) -> None:
+        if settings.usd_per_million_prompt_tokens or settings.usd_per_million_completion_tokens:
+            raise ConfigError(
+                f"Model {settings.model!r} has a price per token, and offline batches run on hardware of one's own.",
+                where="usd_per_million_prompt_tokens, usd_per_million_completion_tokens",
+                todo="remove the prices, or use server: vllm_server, which holds to the budget",
+            )
         self._settings, self._ledger, self._say = settings, ledger, say
         self._records, self._logs = home / "vllm", home / "logs"
 
@@ -132,7 +142,7 @@ class OfflineModel:
             with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(folder / _LOCK):
                 replies, _ = _read_replies(folder, 0)
                 job = json.loads((folder / _JOB).read_text("utf-8"))
-                self._ledger.store(replies, subjects=job["subjects"], batch=job["batch"])
+                self._ledger.store(replies, fingerprint=self.fingerprint, subjects=job["subjects"], batch=job["batch"])
                 if replies:
                     self._say(f"vLLM: {len(replies)} replies of a run that was killed are kept")
                 shutil.rmtree(folder)
@@ -140,7 +150,7 @@ class OfflineModel:
     def _store(self, replies: list[ChatReply], requests: Mapping[str, ChatRequest], batch: str) -> None:
         if replies:
             subjects = {reply.key: requests[reply.key].subject for reply in replies}
-            self._ledger.store(replies, subjects=subjects, batch=batch)
+            self._ledger.store(replies, fingerprint=self.fingerprint, subjects=subjects, batch=batch)
 
     def _folders(self) -> Path:
         return self._records / "offline" / self.fingerprint

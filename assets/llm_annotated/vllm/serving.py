@@ -27,6 +27,7 @@ Say = Callable[[str], None]
 
 _PROGRESS_S = 15.0
 _MAX_STARTS = 3
+_CAUSE = re.compile(r"\b\w*(?:Error|Exception): (?!Engine core initialization failed).+|error: .+")
 _PORT_TAKEN = "address already in use"
 # What the log of a failed start says, and what to do about it.
 _REMEDIES = (
@@ -173,15 +174,17 @@ def _answers(client: httpx.Client, base_url: str, model: str) -> bool:
 
 
 def failure(what: str, process: KeptProcess, todo: str = "") -> SynprefError:
-    """The error for a vLLM process that did not do what it should: with the end of its log, and what to do."""
-    tail = process.log_tail()
-    text = " ".join(process.log_tail(60)).casefold()
-    found = next((remedy for sign, remedy in _REMEDIES if sign in text), "")
+    """The error for a vLLM process that did not do what it should: what its log says, and what to do."""
+    log = process.log_tail(400)
+    # vLLM repeats a cause in every process that it takes down, and ends with lines that say nothing about it.
+    causes = list(dict.fromkeys(match[0] for line in log if (match := _CAUSE.search(line))))[:3]
+    text = " ".join([*causes, *log[-3:]]).casefold()
     return SynprefError(
-        what + " The end of its log:\n" + "\n".join(tail) + "\n",
+        "\n".join([what + " Its log:", *causes, "...", *log[-8:], ""]),
         where=str(process.log),
         kept="every reply that came in before",
-        todo=todo or found or "read the log, then run the same command again",
+        todo=todo
+        or next((r for sign, r in _REMEDIES if sign in text), "read the log, then run the same command again"),
     )
 
 
