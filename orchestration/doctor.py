@@ -73,7 +73,7 @@ def _gpu() -> Finding:
 
 
 def _vllm() -> Finding:
-    use = "language models that the pipeline serves itself (server: vllm_server, vllm_offline) and `make test-integration`"
+    use = "language models that the pipeline runs itself (server: vllm_server or vllm_offline)"
     try:
         python = vllm_python()
         return Finding(True, f"{installed_vllm(python)} in {python.parents[1]}, for {use}")

@@ -47,7 +47,7 @@ def _answers(model: Any, requests: list[dict], job: dict) -> list[dict]:
     """One reply per request. What vLLM will not take costs itself and not its block."""
     refused, taken = [], []
     for request in requests:
-        reason = _refusal(model, request, job)
+        reason = _refusal(model, request)
         if reason:
             refused.append({"key": request["key"], "status": reason})
         else:
@@ -55,14 +55,14 @@ def _answers(model: Any, requests: list[dict], job: dict) -> list[dict]:
     return refused + _chat(model, taken, job)
 
 
-def _refusal(model: Any, request: dict, job: dict) -> str:
+def _refusal(model: Any, request: dict) -> str:
     try:
         num_tokens = len(_tokens(model, request["messages"]))
     except Exception:
         # A template, which is the model's own code in Jinja, raises what it likes at messages it does not want.
         return "http_400"
-    too_long = num_tokens + job["max_completion_tokens"] > model.model_config.max_model_len
-    return "prompt_too_long" if too_long else ""
+    # As the server does it: a completion without room for its full length is begun, and ends as cut_off if it must.
+    return "prompt_too_long" if num_tokens >= model.model_config.max_model_len else ""
 
 
 def _tokens(model: Any, messages: list[dict]) -> list[int]:
@@ -74,10 +74,12 @@ def _tokens(model: Any, messages: list[dict]) -> list[int]:
 def _chat(model: Any, requests: list[dict], job: dict) -> list[dict]:
     if not requests:
         return []
+    from vllm.exceptions import VLLMClientError
+
     try:
         parameters = [_sampling(request, job) for request in requests]
         outputs = model.chat([request["messages"] for request in requests], parameters, use_tqdm=False)
-    except ValueError as error:
+    except (VLLMClientError, ValueError, TypeError) as error:
         # vLLM refuses the whole block for one request; an engine that died raises something else.
         if len(requests) > 1:
             half = len(requests) // 2

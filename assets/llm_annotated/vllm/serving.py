@@ -179,12 +179,12 @@ def failure(what: str, process: KeptProcess, todo: str = "") -> SynprefError:
     # vLLM repeats a cause in every process that it takes down, and ends with lines that say nothing about it.
     causes = list(dict.fromkeys(match[0] for line in log if (match := _CAUSE.search(line))))[:3]
     text = " ".join([*causes, *log[-3:]]).casefold()
+    remedy = next((r for sign, r in _REMEDIES if sign in text), "read the log, then run the same command again")
     return SynprefError(
         "\n".join([what + " Its log:", *causes, "...", *log[-8:], ""]),
         where=str(process.log),
         kept="every reply that came in before",
-        todo=todo
-        or next((r for sign, r in _REMEDIES if sign in text), "read the log, then run the same command again"),
+        todo=todo or remedy,
     )
 
 

@@ -76,7 +76,7 @@ def test_a_batch_of_every_kind(real_settings, tmp_path):
     verdicts = verdict_requests(4)
     others = [
         ask("Describe this task: write a poem.", json_schema=ATTRIBUTES_SCHEMA, subject="attributes"),
-        ask("word " * 960, subject="long"),
+        ask("word " * 1010, subject="long"),
         ask("x", json_schema={"type": "nonsense"}, subject="bad schema"),
         ask("lone surrogate \ud800", subject="surrogate"),
         ask("What is the capital of France? Answer with one word.", subject="plain"),
@@ -113,7 +113,7 @@ from assets.llm_annotated.vllm.offline import OfflineModel
 from tests.llm_annotated.vllm.asking_vllm import verdict_requests
 from tests.llm_annotated.vllm.test_vllm_offline import FileLedger
 settings = LanguageModelSettings.model_validate_json(sys.argv[1])
-OfflineModel(settings, FileLedger(Path(sys.argv[2])), Path(sys.argv[3])).complete(verdict_requests(20), batch="killed")
+OfflineModel(settings, FileLedger(Path(sys.argv[2])), Path(sys.argv[3])).complete(verdict_requests(10), batch="killed")
 """
 
 
@@ -138,19 +138,19 @@ def test_a_killed_run_goes_on_without_computing_anything_twice(real_settings, tm
     assert left == []
     stored, written = {row["reply"]["key"] for row in ledger.rows}, replies.read_text().splitlines(keepends=True)
     done = {json.loads(line)["key"] for line in written if line.endswith("\n")}
-    assert len(stored) < len(done) < 40
+    assert len(stored) < len(done) < 20
     # A line that the kill cut off.
     with replies.open("a") as file:
         file.write('{"key": "half')
 
     said = []
     model = OfflineModel(settings, ledger, home, say=said.append)
-    answers = model.complete(verdict_requests(20), batch="second")
-    assert [answer.status for answer in answers] == ["ok"] * 40
+    answers = model.complete(verdict_requests(10), batch="second")
+    assert [answer.status for answer in answers] == ["ok"] * 20
     assert f"{len(done)} replies of a run that was killed are kept" in said[0]
     by_batch = {
         batch: {r["reply"]["key"] for r in ledger.rows if r["batch"] == batch} for batch in ("killed", "second")
     }
     assert by_batch["killed"] == done
-    assert len(by_batch["second"]) == 40 - len(done)
+    assert len(by_batch["second"]) == 20 - len(done)
     assert len(ledger.rows) == 40
