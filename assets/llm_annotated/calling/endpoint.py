@@ -39,6 +39,7 @@ class EndpointModel:
         ledger: where replies are kept.
         budget: what may be spent.
         base_url: of the server, where it is not the settings' own, such as http://127.0.0.1:8000/v1.
+        api_key: of the server, in place of the environment variable that the settings name.
         weights_fingerprint: of the weights that the server has loaded, where somebody knows it.
         patience: how long failures are waited out.
 
@@ -53,6 +54,7 @@ class EndpointModel:
         budget: Budget,
         *,
         base_url: str | None = None,
+        api_key: str = "",
         weights_fingerprint: str = "",
         patience: Patience | None = None,
     ) -> None:
@@ -60,7 +62,7 @@ class EndpointModel:
         self._ledger, self._budget = ledger, budget
         self._base_url = base_url or settings.base_url
         self._url = self._base_url.rstrip("/") + "/chat/completions"
-        self._key = _key_of(settings)
+        self._key = api_key or _key_of(settings)
         self._fingerprint = model_fingerprint(settings, weights_fingerprint)
         self._patience = patience or Patience()
         self._pacing = Pacing(settings.concurrency, settings.max_tries, self._patience)

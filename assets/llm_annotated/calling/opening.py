@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assets.llm_annotated.calling.budget import Budget
+from assets.llm_annotated.calling.computed_replies import ComputedReplies
 from assets.llm_annotated.calling.endpoint import EndpointModel
 from assets.llm_annotated.calling.request_ledger import RequestLedger
 from assets.llm_annotated.chat import ChatModel
@@ -38,11 +39,16 @@ def open_chat_model(settings: LanguageModelSettings, home: Path, budget: Budget)
 
         with running_server(settings, home) as server:
             yield EndpointModel(
-                settings, budget.ledger, budget, base_url=server.base_url, weights_fingerprint=server.fingerprint
+                settings,
+                budget.ledger,
+                budget,
+                base_url=server.base_url,
+                api_key=server.api_key,
+                weights_fingerprint=server.fingerprint,
             )
     elif settings.server == "vllm_offline":
         from assets.llm_annotated.vllm.offline import OfflineModel
 
-        yield OfflineModel(settings, budget.ledger, budget, home)
+        yield OfflineModel(settings, ComputedReplies(budget.ledger), home)
     else:
         yield EndpointModel(settings, budget.ledger, budget)
