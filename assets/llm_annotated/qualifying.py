@@ -77,20 +77,16 @@ def qualify(
         compare_judges(a.judge.name, a.verdicts, b.judge.name, b.verdicts, gold) for a, b in combinations(asked, 2)
     )
     verdicts = {one.judge.name: one.verdicts for one in asked}
-    panel = fit_panel(
-        verdicts,
-        gold,
-        voting,
-        tiers={name: one.tier for name, one in plan.items()},
-        measured=[j.judge for j in measured if j.used and j.weight_from != "assumed"],
-        assumed=[j.judge for j in measured if j.weight_from == "assumed"],
-    )
+    enough = [j.judge for j in measured if j.used and j.weight_from != "assumed"]
+    too_few = [j.judge for j in measured if j.weight_from == "assumed"]
+    tiers = {name: one.tier for name, one in plan.items()}
+    panel = fit_panel(verdicts, gold, voting, tiers=tiers, measured=enough, assumed=too_few)
     weights = panel.weights()
     return Qualification(
         tuple(replace(judge, weight=weights.get(judge.judge, 0.0)) for judge in measured),
         pairs,
         panel,
-        measure_panel(panel, verdicts, gold, cluster_of, voting, **who) if weights else None,
+        measure_panel(panel, verdicts, gold, cluster_of, voting, measured=enough, assumed=too_few) if weights else None,
         requests_table(asked),
     )
 
