@@ -17,7 +17,7 @@ CHECKS = {
     "no_judge_drifts": "No judge became worse than the setting allows since the round before, beyond chance",
     "no_used_judge_prefers_a_place": "No used judge prefers the response shown first, or second",
     "no_used_judge_prefers_length": "No used judge prefers the longer response, or the shorter, more than gold does",
-    "no_judge_alone_beats_the_panel": "No single judge is more right on gold dev than the weighted panel, beyond chance",
+    "no_judge_alone_beats_the_panel": "No judge alone is more right on gold dev than the weighted panel, beyond chance",
 }
 """By name, what each says. The first stops the round where it fails, the others warn."""
 

@@ -1,4 +1,4 @@
-"""Publishing a qualification: judges asked about a round's gold dev, compared with the round before, kept in the lake."""
+"""Publishing a qualification: judges asked about a round's gold dev, compared with the round before, kept."""
 
 from __future__ import annotations
 
