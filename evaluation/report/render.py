@@ -12,6 +12,7 @@ from assets.contracts import DECISIONS, PROVENANCES
 from evaluation.files import write_text
 from evaluation.report import charts, headline
 from evaluation.report.formatting import FILTERS, words
+from evaluation.report.judging_charts import judging_charts, slice_table
 from evaluation.report.sections import Curve, Round
 from evaluation.report.summary import RunSummary
 
@@ -37,7 +38,7 @@ _DECISION_TONES = {
 def render_run_report(summary: RunSummary) -> str:
     """The pipeline's report as one HTML page without any outside reference."""
     return (
-        _environment()
+        environment()
         .get_template("run_report.html")
         .render(
             summary=summary,
@@ -52,6 +53,8 @@ def render_run_report(summary: RunSummary) -> str:
             decision_tones=_DECISION_TONES,
             mixture=[(p, summary.mixture[p]) for p in PROVENANCES if p in summary.mixture],
             curve_charts=_curve_charts(summary.curves),
+            judging_charts=judging_charts(summary.judging) if summary.judging else [],
+            judging_slices=slice_table(summary.judging) if summary.judging else {},
         )
     )
 
@@ -76,13 +79,14 @@ def render_evaluation_report(results: Sequence[Mapping], settings: Mapping, note
             marks.append(charts.Mark("length only", length["score"], _pair(length["interval"]), "muted"))
     chart = charts.interval_chart(marks, title="Score by benchmark, with 95 % intervals") if marks else None
     return (
-        _environment()
+        environment()
         .get_template("evaluation_report.html")
         .render(results=results, settings=settings, notes=notes, chart=chart)
     )
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates of all pages: every text escaped, an unknown name an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,

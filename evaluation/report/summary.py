@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from assets.errors import ConfigError
 from evaluation.files import write_text
+from evaluation.report.judging_sections import Judging
 from evaluation.report.sections import (
     Agreement,
     Champion,
@@ -43,6 +44,7 @@ __all__ = [
     "Curve",
     "ExtraTable",
     "Judge",
+    "Judging",
     "LabelAccuracy",
     "ModelScore",
     "Person",
@@ -76,6 +78,7 @@ class RunSummary(Section):
     sources: tuple[Source, ...] = ()
     agreement: Agreement | None = None
     judges: tuple[Judge, ...] = ()
+    judging: Judging | None = None
     rounds: tuple[Round, ...] = ()
     decisions: tuple[SourceDecisions, ...] = ()
     mixture: dict[str, Count] = Field(default_factory=dict)
