@@ -17,6 +17,7 @@ from assets.settings import REPOSITORY
 from assets.workspace import Workspace
 from orchestration.ablate_command import ablate_command
 from orchestration.annotate_commands import annotate_app
+from orchestration.judges_commands import judges_app
 
 SAMPLE_CONFIG = REPOSITORY / "configs" / "sample.yaml"
 
@@ -31,6 +32,7 @@ mixture_app = typer.Typer(no_args_is_help=True, help="Mixtures: what reward mode
 app.add_typer(sources_app, name="sources")
 app.add_typer(mixture_app, name="mixture")
 app.add_typer(annotate_app, name="annotate")
+app.add_typer(judges_app, name="judges")
 app.command("ablate")(ablate_command)
 
 ConfigOption = Annotated[

@@ -193,7 +193,7 @@ def annotate(
     if done := current(lake, "label_events", partition, inputs):
         return published(done, unchanged=True)
     qualification = published_qualification(lake, gold_round)
-    within, limit = within_budget(workspace, batch, targets, qualification)
+    within, limit = within_budget(workspace, batch, targets, qualification.weights)
     targets = list(within.targets)
     with open_judges(workspace, gold_round) as judges:
         result: AnnotationResult = annotate_pairs(

@@ -20,8 +20,8 @@ STOPPING = frozenset(
     }
 )
 
-NOTHING_ON_RECORD = frozenset({"no_record", "no_truth"})
-"""Statuses that say nothing about a judge: what it replays does not hold the pair."""
+NOT_ITS_FAULT = frozenset({"no_record", "no_truth", "suspected_injection"})
+"""Statuses that say nothing about a judge: what it replays does not hold the pair, or the pair is not shown to it."""
 
 # So many equal verdicts on gold that holds both sides happen to a judge of 75 % less than once in a thousand times.
 _NUM_CONSTANT = 10
@@ -38,7 +38,7 @@ class Seen:
     """What the bar looks at.
 
     Attributes:
-        num_answered: gold pairs with any verdict; num_failed: pairs without one, but those with nothing on record.
+        num_answered: gold pairs with any verdict; num_failed: pairs without one, unless that is not the judge's fault.
         statuses: failed calls by reason.
         sides: number of pairs by side the judge gave ("1", "2").
         gold_has_both: whether gold names both sides among them.

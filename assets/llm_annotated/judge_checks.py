@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assets.llm_annotated.bar import NOTHING_ON_RECORD
+from assets.llm_annotated.bar import NOT_ITS_FAULT
 from assets.llm_annotated.drift import Drift
 from assets.llm_annotated.qualification import JudgeQualification, Qualification
 
@@ -89,7 +89,7 @@ def check_judges(found: Qualification, drifts: Sequence[Drift], *, num_configure
 
 
 def _num_failed(judge: JudgeQualification) -> int:
-    return sum(n for status, n in judge.statuses.items() if status not in NOTHING_ON_RECORD)
+    return sum(n for status, n in judge.statuses.items() if status not in NOT_ITS_FAULT)
 
 
 def _of_judges(name: str, against: Sequence[str], otherwise: str) -> CheckResult:

@@ -82,6 +82,10 @@ class RecordedJudge:
                 replies.append(JudgeReply(in_order[call.vote], cost_usd=self.usd_per_call))
         return replies
 
+    def estimate_usd(self, calls: Sequence[JudgeCall]) -> float:
+        """What the calls are counted at; nothing is paid to anybody."""
+        return len(calls) * self.usd_per_call
+
 
 def make_judges(
     settings: Sequence[JudgeSettings],

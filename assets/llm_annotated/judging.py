@@ -84,6 +84,10 @@ class Judge(Protocol):
         """One reply per call, in order; a reply depends on its own call alone. `batch`: what it is asked for."""
         ...
 
+    def estimate_usd(self, calls: Sequence[JudgeCall]) -> float:
+        """What the calls would cost at most, without those that were paid for before."""
+        ...
+
 
 def both_orders(votes_per_order: int) -> list[tuple[int, int]]:
     """Every vote in both display orders."""

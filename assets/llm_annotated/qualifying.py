@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from assets.errors import ContractError
 from assets.llm_annotated.asking import Asked, ask, requests_table
-from assets.llm_annotated.bar import NOTHING_ON_RECORD, Seen, flags_of, is_used, why
+from assets.llm_annotated.bar import NOT_ITS_FAULT, Seen, flags_of, is_used, why
 from assets.llm_annotated.calibration import measure_reliability
 from assets.llm_annotated.cascade import JudgePlan
 from assets.llm_annotated.judge_measures import (
@@ -110,7 +110,7 @@ def _measure(
     num_first, num_calls = calls_by_place(asked.votes.values())
     seen = Seen(
         num_answered=len(verdicts),
-        num_failed=sum(status not in NOTHING_ON_RECORD for status in asked.status_of.values()),
+        num_failed=sum(status not in NOT_ITS_FAULT for status in asked.status_of.values()),
         statuses=Counter(row["status"] for row in asked.requests if row["status"] != OK),
         sides=Counter(sides.values()),
         gold_has_both=len({gold[pair] for pair in sides}) == 2,

@@ -11,18 +11,18 @@ from assets.chance import simulated_name
 from assets.lake import Lake
 from assets.llm_annotated.affording import Afforded, afforded, limit_of_round, usd_of_pairs
 from assets.llm_annotated.judges import RecordedJudge
-from assets.llm_annotated.qualification import Qualification
 from assets.workspace import Workspace
 
 
 def within_budget(
-    workspace: Workspace, batch: str, targets: Sequence[str], qualification: Qualification
+    workspace: Workspace, batch: str, targets: Sequence[str], used: Collection[str]
 ) -> tuple[Afforded, float | None]:
     """The targets that the budget reaches, and the limit in US dollars that applied (None: no bound).
 
     Args:
         batch: a round or `stage_2`, to which the bound of a round does not apply.
         targets: the most wanted first.
+        used: labeller names of the judges that qualified.
     """
     settings, lake = workspace.settings, workspace.lake
     rounds = settings.round_names
@@ -32,8 +32,8 @@ def within_budget(
     budget = settings.budget if is_round else settings.budget.model_copy(update={"max_usd_per_round": None})
     limit = limit_of_round(budget, _spent(lake, f"qualification-{batch}") if is_round else 0.0, before)
     names = {j.name: simulated_name(j.name) if j.provider == "simulated" else j.name for j in settings.judges}
-    used = {name for name, labeller in names.items() if labeller in qualification.weights}
-    return afforded(targets, _usd_of(workspace, targets, used), limit), limit
+    configured = {name for name, labeller in names.items() if labeller in used}
+    return afforded(targets, _usd_of(workspace, targets, configured), limit), limit
 
 
 def estimate_usd(workspace: Workspace, pairs: Sequence[str]) -> float:

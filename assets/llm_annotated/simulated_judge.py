@@ -105,6 +105,10 @@ class SimulatedJudge:
             replies.append(JudgeReply(self._verdict(call, beliefs[known]), cost_usd=self.usd_per_call))
         return replies
 
+    def estimate_usd(self, calls: Sequence[JudgeCall]) -> float:
+        """What the calls are counted at; nothing is paid to anybody."""
+        return len(calls) * self.usd_per_call
+
     def _verdict(self, call: JudgeCall, belief: str) -> str:
         drawn_for = (self.name, call.pair_id, call.first_shown, call.vote)
         if uniform(self.seed, "position", *drawn_for) < self.position_bias:

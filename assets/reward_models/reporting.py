@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from assets.reward_models import attribute_sections, model_sections, stage_sections, truth_sections
+from assets.reward_models import attribute_sections, judge_sections, model_sections, stage_sections, truth_sections
 from assets.reward_models.measuring import scored_sets
 from assets.reward_models.round_pages import round_pages
 from assets.settings import REPOSITORY
@@ -56,6 +56,7 @@ def gather(workspace: Workspace, finished_at: datetime) -> s.RunSummary:
         sources=stage_sections.sources(workspace),
         agreement=stage_sections.agreement(workspace),
         judges=stage_sections.judges(workspace),
+        judging=judge_sections.judging(workspace),
         rounds=stage_sections.rounds(workspace),
         round_pages=round_pages(workspace),
         decisions=stage_sections.decisions(workspace),

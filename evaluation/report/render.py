@@ -12,6 +12,7 @@ from assets.contracts import DECISIONS, PROVENANCES
 from evaluation.files import write_text
 from evaluation.report import charts, headline
 from evaluation.report.formatting import FILTERS, words
+from evaluation.report.judging_charts import judging_charts, slice_table
 from evaluation.report.round_charts import round_page_charts
 from evaluation.report.sections import Curve, Round
 from evaluation.report.summary import RunSummary
@@ -54,6 +55,8 @@ def render_run_report(summary: RunSummary) -> str:
             decision_tones=_DECISION_TONES,
             mixture=[(p, summary.mixture[p]) for p in PROVENANCES if p in summary.mixture],
             curve_charts=_curve_charts(summary.curves),
+            judging_charts=judging_charts(summary.judging) if summary.judging else [],
+            judging_slices=slice_table(summary.judging) if summary.judging else {},
         )
     )
 
@@ -85,7 +88,7 @@ def render_evaluation_report(results: Sequence[Mapping], settings: Mapping, note
 
 
 def environment() -> jinja2.Environment:
-    """Templates of reports: every value escaped, an unknown name an error."""
+    """Templates of all pages: every text escaped, an unknown name an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,

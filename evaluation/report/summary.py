@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from assets.errors import ConfigError
 from evaluation.files import write_text
+from evaluation.report.judging_sections import Judging
 from evaluation.report.round_sections import RoundPage
 from evaluation.report.sections import (
     Agreement,
@@ -44,6 +45,7 @@ __all__ = [
     "Curve",
     "ExtraTable",
     "Judge",
+    "Judging",
     "LabelAccuracy",
     "ModelScore",
     "Person",
@@ -78,6 +80,7 @@ class RunSummary(Section):
     sources: tuple[Source, ...] = ()
     agreement: Agreement | None = None
     judges: tuple[Judge, ...] = ()
+    judging: Judging | None = None
     rounds: tuple[Round, ...] = ()
     round_pages: tuple[RoundPage, ...] = ()
     decisions: tuple[SourceDecisions, ...] = ()

@@ -23,6 +23,9 @@ class RuleJudge:
     def plan(self, pair_id, votes_per_order):
         return [(first, vote) for first, vote in both_orders(votes_per_order) if first in self.orders]
 
+    def estimate_usd(self, calls):
+        return len(calls) * self.usd
+
     def answer(self, calls, *, batch=""):
         replies = []
         for call in calls:

@@ -3,8 +3,7 @@
 import pytest
 import yaml
 
-from assets.contracts import TABLES, from_rows
-from assets.llm_annotated.qualification import JudgeQualification, Qualification
+from assets.contracts import from_rows
 from assets.llm_annotated.round_budget import estimate_usd, within_budget
 from assets.settings import REPOSITORY, read_yaml
 from assets.workspace import Workspace
@@ -30,19 +29,6 @@ def workspace(tmp_path, **budget) -> Workspace:
     return made
 
 
-def qualified(*names: str) -> Qualification:
-    judges = [
-        JudgeQualification(
-            judge=name, judge_version="1", simulated=True, num_gold=9, num_answered=9, num_labels=9, num_clusters=9,
-            accuracy=0.9, interval=None, position_bias=None, position_bias_interval=None, self_consistency=None,
-            order_consistency=None, num_calls=9, usd=0.0, weight=1.0, weight_from="measured", used=True, flags=(),
-            why="",
-        )
-        for name in names
-    ]  # fmt: skip
-    return Qualification(tuple(judges), (), TABLES["judge_requests"].schema.empty_table())
-
-
 @pytest.mark.parametrize(
     ("batch", "budget", "limit", "num"),
     [
@@ -61,7 +47,7 @@ def qualified(*names: str) -> Qualification:
 )
 def test_targets_within_what_is_left(tmp_path, batch, budget, limit, num):
     made = workspace(tmp_path, **budget)
-    within, found = within_budget(made, batch, PAIRS, qualified("simulated good"))
+    within, found = within_budget(made, batch, PAIRS, {"simulated good"})
     assert found == (None if limit is None else pytest.approx(limit))
     assert list(within.targets) == PAIRS[:num]
     assert list(within.over_budget) == PAIRS[num:]
