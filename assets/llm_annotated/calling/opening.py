@@ -43,6 +43,6 @@ def open_chat_model(settings: LanguageModelSettings, home: Path, budget: Budget)
     elif settings.server == "vllm_offline":
         from assets.llm_annotated.vllm.offline import OfflineModel
 
-        yield OfflineModel(settings, budget.ledger, budget, home)
+        yield OfflineModel(settings, budget.ledger, home)
     else:
         yield EndpointModel(settings, budget.ledger, budget)
