@@ -17,16 +17,7 @@ from pathlib import Path
 import orjson
 
 from assets.errors import SynprefError
-from assets.llm_annotated.calling.claims import (
-    SENT,
-    Bounds,
-    Claim,
-    Claimed,
-    Settlement,
-    Spend,
-    Spends,
-    is_final,
-)
+from assets.llm_annotated.calling.claims import SENT, Bounds, Claim, Claimed, Settlement, Spend, Spends, is_final
 from assets.llm_annotated.calling.ledger_file import in_words, open_file, roll_back, transaction
 from assets.llm_annotated.calling.owners import Owner
 from assets.llm_annotated.calling.prices import nano_of, usd_of
