@@ -160,7 +160,7 @@ def measure_kill(number: int, after: int) -> dict:
         dying.wait()
         with open_budget(BudgetSettings(), Path(folder)) as budget:
             keys = set(server.seen()["received"])
-            recorded, in_doubt = set(budget.ledger.find(keys)), budget.ledger.count_statuses().get("in_doubt", 0)
+            recorded, in_doubt = set(budget.ledger.lookup(keys)), budget.ledger.count_statuses().get("in_doubt", 0)
             in_doubt_usd = budget.ledger.in_doubt_usd()
         answered = server.seen()["num_answered"]
         subprocess.run(command, cwd=REPOSITORY, check=True)

@@ -194,7 +194,9 @@ class BatchRun:
 
     def _end_unsent(self, status: str) -> None:
         for _, _, item in self._waiting:
-            self._finish(item, item.last or self._without_answer(item, status))
+            # Of a server that only failed, its failure says more than that nobody asked again.
+            last = item.last if status == "circuit_open" else None
+            self._finish(item, last or self._without_answer(item, status))
         for item in self._fresh:
             self._finish(item, self._without_answer(item, status))
         self._waiting.clear()

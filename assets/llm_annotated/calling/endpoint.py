@@ -89,7 +89,7 @@ class EndpointModel:
         """
         keys = [request_key(self._fingerprint, request) for request in requests]
         with self._turn:
-            found = self._ledger.find(dict.fromkeys(keys))
+            found = self._ledger.lookup(dict.fromkeys(keys))
             items: dict[str, Item] = {}
             for key, request in zip(keys, requests, strict=True):
                 if key in found or key in items:
@@ -106,7 +106,7 @@ class EndpointModel:
     def estimate_usd(self, requests: Sequence[ChatRequest]) -> float:
         """See `ChatModel`."""
         by_key = {request_key(self._fingerprint, request): request for request in requests}
-        found = self._ledger.find(by_key)
+        found = self._ledger.lookup(by_key)
         return usd_of(sum(worst_price_nano(self.settings, by_key[key]) for key in by_key.keys() - found.keys()))
 
     def _item(self, key: str, request: ChatRequest, batch: str) -> Item:

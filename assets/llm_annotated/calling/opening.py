@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assets.llm_annotated.calling.budget import Budget
-from assets.llm_annotated.calling.computed_replies import ComputedReplies
 from assets.llm_annotated.calling.endpoint import EndpointModel
 from assets.llm_annotated.calling.request_ledger import RequestLedger
 from assets.llm_annotated.chat import ChatModel
@@ -49,6 +48,6 @@ def open_chat_model(settings: LanguageModelSettings, home: Path, budget: Budget)
     elif settings.server == "vllm_offline":
         from assets.llm_annotated.vllm.offline import OfflineModel
 
-        yield OfflineModel(settings, ComputedReplies(budget.ledger), home)
+        yield OfflineModel(settings, budget.ledger, home)
     else:
         yield EndpointModel(settings, budget.ledger, budget)

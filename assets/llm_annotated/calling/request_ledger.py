@@ -17,19 +17,10 @@ from pathlib import Path
 import orjson
 
 from assets.errors import SynprefError
-from assets.llm_annotated.calling.claims import (
-    SENT,
-    Bounds,
-    Claim,
-    Claimed,
-    Settlement,
-    Spend,
-    Spends,
-    is_final,
-)
+from assets.llm_annotated.calling.claims import SENT, Bounds, Claim, Claimed, Settlement, Spend, Spends, is_final
 from assets.llm_annotated.calling.ledger_file import in_words, open_file, roll_back, transaction
 from assets.llm_annotated.calling.owners import Owner
-from assets.llm_annotated.calling.prices import usd_of
+from assets.llm_annotated.calling.prices import nano_of, usd_of
 from assets.llm_annotated.chat import ChatReply
 
 _KEYS_PER_QUERY = 500
@@ -70,7 +61,7 @@ class RequestLedger:
 
     # --- reading ---
 
-    def find(self, keys: Iterable[str]) -> dict[str, ChatReply]:
+    def lookup(self, keys: Iterable[str]) -> dict[str, ChatReply]:
         """The final replies among these requests, by key."""
         listed = list(keys)
         found: dict[str, ChatReply] = {}
@@ -147,6 +138,32 @@ class RequestLedger:
         finally:
             self._lock.release()
 
+    def store(self, replies: Sequence[ChatReply], *, fingerprint: str, subjects: Mapping[str, str], batch: str) -> None:
+        """Record replies that nobody claimed, from models that answer without a server; on disk when this returns.
+
+        Storing one again changes nothing.
+
+        Args:
+            replies: with their keys; what they cost counts as spent.
+            fingerprint: of the model.
+            subjects: by key.
+            batch: what they were asked for.
+        """
+        with self._lock, in_words(self.path), transaction(self._database):
+            spends, costs = self._read_spends(), [nano_of(reply.cost_usd) for reply in replies]
+            claims = [
+                Claim(reply.key, fingerprint, batch, subjects.get(reply.key, ""), cost)
+                for reply, cost in zip(replies, costs, strict=True)
+            ]
+            answers = self._claim(claims, Bounds(), spends)
+            new = [
+                Settlement(reply.key, reply, cost)
+                for reply, cost, answer in zip(replies, costs, answers, strict=True)
+                if answer.state == "yours"
+            ]
+            self._settle(new, spends)
+            self._write_spends(spends)
+
     def recover(self) -> int:
         """Count what dead processes left on its way as in doubt; returns how many requests that were."""
         with self._lock, in_words(self.path):
@@ -184,11 +201,8 @@ class RequestLedger:
             spend.reserved -= reserved
             spend.cost += one.cost_nano
             spend.in_doubt += one.in_doubt_nano
-            reply = one.reply
-            first = reply.first_token_log_probabilities
-            counts = (reply.num_prompt_tokens, reply.num_cached_tokens, reply.num_completion_tokens)
-            texts = (reply.text, orjson.dumps(first).decode() if first else None, one.error)
-            rows.append((reply.status, one.cost_nano, one.in_doubt_nano, *counts, *texts, moment, one.key))
+            values = _reply_values(one.reply)
+            rows.append((one.reply.status, one.cost_nano, one.in_doubt_nano, *values, one.error, moment, one.key))
         self._database.executemany(
             """UPDATE requests SET status = ?, reserved_nano = 0, cost_nano = cost_nano + ?,
             in_doubt_nano = in_doubt_nano + ?, num_prompt_tokens = ?, num_cached_tokens = ?, num_completion_tokens = ?,
@@ -264,6 +278,13 @@ class RequestLedger:
                 for one in [spends.of_batch[batch]]
             ],
         )
+
+
+def _reply_values(reply: ChatReply) -> tuple:
+    """What stands in the columns from num_prompt_tokens to first_token."""
+    first = reply.first_token_log_probabilities
+    counts = (reply.num_prompt_tokens, reply.num_cached_tokens, reply.num_completion_tokens)
+    return (*counts, reply.text, orjson.dumps(first).decode() if first else None)
 
 
 def _reply_of(row: Sequence) -> ChatReply:

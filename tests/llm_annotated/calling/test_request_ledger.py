@@ -36,9 +36,9 @@ def nano(usd: float) -> int:
 def test_a_claim_is_answered_once_it_is_settled(ledger):
     reply = ChatReply("a", OK, 'the "text"\n😀\0', {"1": -0.5, "2": -1.0}, 10, 4, 2, 7e-9)
     assert states(ledger.write(claims=[claim("a")])) == ["yours"]
-    assert ledger.find(["a"]) == {}
+    assert ledger.lookup(["a"]) == {}
     ledger.write([Settlement("a", reply, 7)])
-    assert ledger.find(["a", "b"]) == {"a": reply}
+    assert ledger.lookup(["a", "b"]) == {"a": reply}
     answer = ledger.write(claims=[claim("a")])[0]
     assert (answer.state, answer.reply) == ("answered", reply)
 
@@ -47,7 +47,7 @@ def test_a_claim_is_answered_once_it_is_settled(ledger):
 def test_what_may_fare_better_later_can_be_claimed_again(ledger, status):
     ledger.write(claims=[claim("a")])
     ledger.write([settled("a", status)])
-    assert ledger.find(["a"]) == {}
+    assert ledger.lookup(["a"]) == {}
     assert states(ledger.write(claims=[claim("a")])) == ["yours"]
 
 
@@ -111,13 +111,28 @@ def test_a_settlement_without_a_claim_changes_nothing(ledger):
     ledger.write(claims=[claim("a")])
     with pytest.raises(SynprefError, match="without having been claimed"):
         ledger.write([settled("a"), settled("b")])
-    assert ledger.find(["a"]) == {}
+    assert ledger.lookup(["a"]) == {}
     with pytest.raises(SynprefError, match="cost more than was reserved"):
         ledger.write([settled("a", cost=101)])
     ledger.write([settled("a", cost=100)])
     with pytest.raises(SynprefError, match="without having been claimed"):
         ledger.write([settled("a", cost=100)])
     assert nano(ledger.spent_usd()) == 100
+
+
+def test_replies_that_nobody_claimed_are_stored_once(ledger):
+    replies = [
+        ChatReply("a", OK, "text", {"1": -0.1}, 5, 2, 1, 3e-9),
+        ChatReply("b", "cut_off", "half", cost_usd=4e-9),
+        ChatReply("c", "timeout"),
+    ]
+    for _ in range(2):
+        ledger.store(replies, fingerprint="model", subjects={"a": "pair"}, batch="round_1")
+        assert ledger.lookup("abc") == {"a": replies[0], "b": replies[1]}
+        assert nano(ledger.spent_usd("round_1")) == 7
+    ledger.store([ChatReply("c", OK, "at last", cost_usd=2e-9)], fingerprint="model", subjects={}, batch="round_2")
+    assert ledger.lookup("c")["c"].text == "at last"
+    assert nano(ledger.spent_usd()) == 9
 
 
 def test_two_ledgers_on_one_file_do_not_claim_the_same(tmp_path):
@@ -178,7 +193,7 @@ def test_what_a_killed_process_sent_is_in_doubt(tmp_path):
             200,
             0,
         ]
-        assert ledger.find("abc").keys() == {"a"}
+        assert ledger.lookup("abc").keys() == {"a"}
         # Asked again, it counts twice: both may have been paid.
         assert states(ledger.write(claims=[claim("b")])) == ["yours"]
         ledger.write([settled("b", cost=40)])
@@ -219,10 +234,10 @@ def test_a_full_disk_loses_nothing_that_was_recorded(ledger):
     ledger._database.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(SynprefError, match="full"):
         ledger.write([settled("b", text="x" * 1_000_000)])
-    assert ledger.find(["a"])["a"].text == "kept"
+    assert ledger.lookup(["a"])["a"].text == "kept"
     ledger._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
     ledger.write([settled("b", text="x" * 1_000_000)])
-    assert len(ledger.find(["b"])["b"].text) == 1_000_000
+    assert len(ledger.lookup(["b"])["b"].text) == 1_000_000
 
 
 def test_only_its_owner_may_read_the_ledger(ledger):
