@@ -11,6 +11,7 @@ import json
 import math
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,17 @@ def main() -> None:
     job = json.loads((folder / "job.json").read_text("utf-8"))
     with (folder / "requests.jsonl").open(encoding="utf-8") as file:
         requests = [json.loads(line) for line in file]
+    started = time.monotonic()
     model = _load(arguments)
+    loaded = time.monotonic()
     with (folder / "replies.jsonl").open("a", encoding="utf-8") as replies:
         for start in range(0, len(requests), job["block"]):
             for reply in _answers(model, requests[start : start + job["block"]], job):
                 replies.write(json.dumps(reply) + "\n")
             replies.flush()
             os.fsync(replies.fileno())
+    seconds = time.monotonic() - loaded
+    print(f"runner: loaded in {loaded - started:.1f} s, {len(requests)} requests in {seconds:.1f} s", flush=True)
 
 
 def _load(arguments: list[str]) -> Any:

