@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from assets.llm_annotated.guidance_comparison import GuidanceComparison
     from assets.llm_annotated.judging import Judge
     from assets.llm_annotated.qualification import Qualification
+    from assets.llm_annotated.settings import Guidance
 
 judges_app = typer.Typer(no_args_is_help=True, help="Judges: measured on gold dev before they label anything.")
 _SAMPLE = REPOSITORY / "configs" / "sample.yaml"
@@ -56,8 +57,9 @@ def qualify_command(
     """
     from assets.llm_annotated.cascade import plans_of
     from assets.llm_annotated.gold_dev import facts_of_pairs, qualification_batch, read_gold_dev
-    from assets.llm_annotated.guidance import guide, open_judges
+    from assets.llm_annotated.guidance import guide
     from assets.llm_annotated.guidance_comparison import WAYS, compare_guidance, planned_calls
+    from assets.llm_annotated.opening import open_judges
     from evaluation.files import write_text
 
     workspace = Workspace(config)
@@ -65,31 +67,27 @@ def qualify_command(
     round_name = _round_with_gold(workspace, round_name)
     dev = read_gold_dev(lake, round_name)
     pairs = dev["pair_id"].to_pylist()
-    ways = WAYS if guidance == "compare" else (_way(guidance or settings.voting.guidance),)
+    ways: tuple[Guidance, ...] = WAYS if guidance == "compare" else (_way(guidance or settings.voting.guidance),)
     examples = {way: guide(workspace, pairs, round_name, guidance=way) for way in ways}
     plans = plans_of(settings.judges)
-    judges = open_judges(workspace)
-    _confirm(
-        judges,
-        {
+    with open_judges(workspace, round_name) as judges:
+        usd = {
             judge.name: sum(
                 judge.estimate_usd(planned_calls(judge, pairs, plans[judge.name].votes(settings.voting), examples[way]))
                 for way in ways
             )
             for judge in judges
-        },
-        num_pairs=len(pairs),
-        ask=not yes,
-    )
-    found = compare_guidance(
-        judges,
-        dev,
-        settings.voting,
-        examples,
-        plans=plans,
-        facts=facts_of_pairs(lake, pairs),
-        batch=qualification_batch(round_name),
-    )
+        }
+        _confirm(judges, usd, num_pairs=len(pairs), ask=not yes)
+        found = compare_guidance(
+            judges,
+            dev,
+            settings.voting,
+            examples,
+            plans=plans,
+            facts=facts_of_pairs(lake, pairs),
+            batch=qualification_batch(round_name),
+        )
     for line in describe(found.by_way[ways[-1]], round_name, ways[-1]):
         typer.echo(line)
     if len(ways) > 1:
@@ -119,7 +117,7 @@ def _page(name: str, round_name: str, way: str, found: GuidanceComparison) -> st
     )
 
 
-def _way(name: str) -> Literal["none", "random", "retrieved"]:
+def _way(name: str) -> Guidance:
     if name not in ("none", "random", "retrieved"):
         raise ConfigError(f"{name!r} is no guidance.", where="--guidance", todo="none, random, retrieved or compare")
     return name  # type: ignore[return-value]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 from assets.lake import Lake
 from assets.llm_annotated.examples import draw_examples, retrieve_examples
 from assets.llm_annotated.qualification import Qualification
+from assets.llm_annotated.settings import Guidance
 from assets.pair_vectors import vectors_of
 from assets.pool import clusters_of, near_duplicates_of
 from assets.workspace import Workspace
@@ -28,16 +28,10 @@ def published_qualification(lake: Lake, round_name: str) -> Qualification:
     return Qualification.from_dict(manifest.info["qualification"])
 
 
-Guidance = Literal["retrieved", "random", "none"]
-
-
 def guide(
     workspace: Workspace, pair_ids: Sequence[str], as_of_round: str, *, guidance: Guidance | None = None
 ) -> dict[str, tuple[str, ...]]:
-    """Few-shot gold train pairs for every target, gold as of the round, in order of pair id.
-
-    The order is the same for whoever is shown the same examples, so that a server's prefix cache is hit, and a request
-    does not change because another pair joined its batch.
+    """Few-shot gold train pairs for every target, gold as of the round, the nearest first.
 
     Args:
         guidance: in place of `voting.guidance`: the nearest gold train pairs, as many drawn by hash, or none.
@@ -56,15 +50,13 @@ def guide(
     clusters = {pair: (prompt_cluster.get(pair, pair), near.get(pair, pair)) for pair in pairs}
     gold_clusters = {p: (prompt_cluster[p], near.get(p, p)) for p in gold["pair_id"].to_pylist()}
     if guidance == "random":
-        found = draw_examples(clusters, gold, gold_clusters, num_examples=num, seed=settings.seed)
-    else:
-        found = retrieve_examples(
-            pairs,
-            vectors_of(workspace, pairs, as_of_round),
-            clusters,
-            gold,
-            vectors_of(workspace, gold["pair_id"].to_pylist(), as_of_round),
-            gold_clusters,
-            num_examples=num,
-        )
-    return {pair: tuple(sorted(examples)) for pair, examples in found.items()}
+        return draw_examples(clusters, gold, gold_clusters, num_examples=num, seed=settings.seed)
+    return retrieve_examples(
+        pairs,
+        vectors_of(workspace, pairs, as_of_round),
+        clusters,
+        gold,
+        vectors_of(workspace, gold["pair_id"].to_pylist(), as_of_round),
+        gold_clusters,
+        num_examples=num,
+    )

@@ -13,11 +13,11 @@ from assets.llm_annotated.judge_slices import PairFacts
 from assets.llm_annotated.judging import Judge, JudgeCall
 from assets.llm_annotated.qualification import Qualification
 from assets.llm_annotated.qualifying import qualify
-from assets.llm_annotated.settings import VotingSettings
+from assets.llm_annotated.settings import Guidance, VotingSettings
 from assets.llm_annotated.votes import SIDES, JudgeVerdict
 from evaluation.intervals import compare_paired, estimate_accuracy
 
-WAYS = ("none", "random", "retrieved")
+WAYS: tuple[Guidance, ...] = ("none", "random", "retrieved")
 """Ways of guidance, from nothing to the paper's."""
 
 PANEL_ROW = "panel"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import pyarrow as pa
 
@@ -154,7 +155,7 @@ def _measure(
     )
 
 
-def _cost_per_pair(asked: Asked, num_pairs: int) -> dict[str, float | None]:
+def _cost_per_pair(asked: Asked, num_pairs: int) -> dict[str, Any]:
     """Dollars and tokens by pair asked about, and the cached share of prompt tokens."""
 
     def total(name: str) -> int | None:

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from assets.settings_base import Count, Positive, Settings, Share, Usd
 
+Guidance = Literal["retrieved", "random", "none"]
+
 
 class LanguageModelSettings(Settings):
     """One language model and how it is reached.
@@ -130,7 +132,7 @@ class VotingSettings(Settings):
     # Scale the panel's log-odds by a temperature fitted on gold dev, so that confidence is what it says.
     calibrate: bool = True
     # Examples: the nearest gold train pairs, as many drawn by hash, or none.
-    guidance: Literal["retrieved", "random", "none"] = "retrieved"
+    guidance: Guidance = "retrieved"
     num_examples: Count = 8
     # Pairs with a response that speaks to its judge: set aside under `suspected_injection`, or asked all the same.
     suspected_injection: Literal["quarantine", "ask"] = "quarantine"

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from assets.llm_annotated.annotate import annotate_pairs
 from assets.llm_annotated.cascade import plans_of
 from assets.llm_annotated.gold_dev import read_gold_dev, verdicts_in_requests
-from assets.llm_annotated.guidance import guide, open_judges, published_qualification
+from assets.llm_annotated.guidance import guide, published_qualification
+from assets.llm_annotated.opening import open_judges
 from assets.llm_annotated.panel import PanelModel, signed_log_odds
 from assets.llm_annotated.panel_measures import Compared, compare_ways
 from assets.llm_annotated.qualifying import qualify
@@ -79,24 +80,25 @@ def _guidance(
 ) -> Ways:
     """Simulated judges asked about the same pairs with the configured examples and without any."""
     lake, settings = workspace.lake, workspace.settings
-    dev, judges, plans = read_gold_dev(lake, gold_round), open_judges(workspace), plans_of(settings.judges)
+    dev, plans = read_gold_dev(lake, gold_round), plans_of(settings.judges)
     values: dict[str, list[float]] = {}
     for way in dict.fromkeys((settings.voting.guidance, "none")):
         shown = {
             name: guide(workspace, pairs, gold_round, guidance=way)
             for name, pairs in (("dev", dev["pair_id"].to_pylist()), ("pairs", list(known)))
         }
-        found = qualify(judges, dev, settings.voting, examples=shown["dev"], plans=plans)
-        result = annotate_pairs(
-            list(known),
-            judges,
-            found,
-            settings.voting,
-            batch="comparison",
-            created_at=datetime.fromtimestamp(0, UTC),
-            examples=shown["pairs"],
-            plans=plans,
-        )
+        with open_judges(workspace, gold_round) as judges:
+            found = qualify(judges, dev, settings.voting, examples=shown["dev"], plans=plans)
+            result = annotate_pairs(
+                list(known),
+                judges,
+                found,
+                settings.voting,
+                batch="comparison",
+                created_at=datetime.fromtimestamp(0, UTC),
+                examples=shown["pairs"],
+                plans=plans,
+            )
         verdicts = verdicts_in_requests(result.requests)
         right = []
         for pair in known:
