@@ -42,6 +42,8 @@ class AnnotationResult:
         weighting: see `Qualification.weighting`.
         saving: by judge of a later tier, what it was not asked for.
         num_over_budget: pairs about which some judge could not be asked within the budget.
+        num_put_off: pairs, these included, about which a judge is to be asked again by the next run; they have no
+            events yet, so that each pair has one of each judge and of the panel.
     """
 
     events: pa.Table
@@ -53,6 +55,7 @@ class AnnotationResult:
     weighting: str
     saving: Mapping[str, Saving]
     num_over_budget: int
+    num_put_off: int
 
     def info(self) -> dict:
         """For the manifest of the published partition."""
@@ -63,6 +66,7 @@ class AnnotationResult:
             "weighting": self.weighting,
             "saving": {name: asdict(one) for name, one in self.saving.items()} | {"all": total_saving(self.saving)},
             "num_over_budget": self.num_over_budget,
+            "num_put_off": self.num_put_off,
         }
 
 
@@ -104,6 +108,7 @@ def annotate_pairs(
     panel: dict[str, PanelVerdict] = {}
     reached: dict[str, list[int]] = {pair: [] for pair in pairs}
     open_pairs = pairs
+    put_off: frozenset[str] = frozenset()
     for step in model.steps:
         for judge in (judge for judge in used if model.tier_of(judge.name) == step):
             votes = plan[judge.name].votes(voting)
@@ -111,6 +116,8 @@ def annotate_pairs(
             asked.append(one)
             for pair, verdict in one.verdicts.items():
                 given[pair][judge.name] = verdict
+        put_off = frozenset().union(*(one.put_off for one in asked))
+        open_pairs = [pair for pair in open_pairs if pair not in put_off]
         for pair in open_pairs:
             reached[pair].append(step)
             if given[pair]:
@@ -128,6 +135,10 @@ def annotate_pairs(
     events: list[dict] = []
     outcomes: Counter[str] = Counter()
     for pair in pairs:
+        if pair in put_off:
+            panel.pop(pair, None)
+            outcomes["+".join(sorted({one.status_of[pair] for one in asked if pair in one.put_off}))] += 1
+            continue
         of_judges = [
             _judge_event(one, pair, given[pair][one.judge.name], batch, created_at, examples)
             for one in asked
@@ -162,6 +173,7 @@ def annotate_pairs(
             if model.tier_of(one.judge.name) > model.steps[0]
         },
         num_over_budget=sum(any(one.status_of.get(pair) == "over_budget" for one in asked) for pair in pairs),
+        num_put_off=len(put_off),
     )
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from assets.contracts import contract_of
 from assets.errors import SynprefError
 from assets.identity import digest
+from assets.llm_annotated.calling.claims import is_final
 from assets.llm_annotated.judging import OK, Judge, JudgeCall
 from assets.llm_annotated.votes import JudgeVerdict, Vote, merge_votes
 
@@ -24,7 +25,8 @@ class Asked:
     Attributes:
         judge: who was asked.
         votes: verdicts by pair, for pairs with at least one.
-        status_of: why there is no verdict at all, by pair, for the other pairs.
+        status_of: why there is no verdict at all, by pair, for the other pairs; a pair with a call that can be tried
+            later (`put_off`) has none yet, so that its verdict does not depend on a server's bad day.
         requests: rows of `judge_requests`, in order of pair, order and vote.
         request_hashes: by pair, in the same order.
         num_examples_dropped: by pair, the most examples that a prompt of it had to leave out, where it had to.
@@ -41,6 +43,11 @@ class Asked:
     def verdicts(self) -> dict[str, JudgeVerdict]:
         """The judge's verdict over both orders and all votes, by pair."""
         return {pair: merge_votes(votes) for pair, votes in self.votes.items()}
+
+    @property
+    def put_off(self) -> frozenset[str]:
+        """Pairs to be asked about again: the budget or the server did not let every call through."""
+        return frozenset(pair for pair, status in self.status_of.items() if not is_final(status))
 
     @property
     def usd(self) -> float:
@@ -122,12 +129,14 @@ def ask(
             )
         else:
             failures.setdefault(call.pair_id, Counter())[reply.status] += 1
-    # Where calls failed for different reasons, the most frequent stands for the pair.
-    status_of = {
-        pair: min(counted, key=lambda status: (-counted[status], status))
-        for pair, counted in failures.items()
-        if pair not in votes
-    }
+    status_of = {}
+    for pair, counted in failures.items():
+        later = {status for status in counted if not is_final(status)}
+        if later:
+            votes.pop(pair, None)
+        if pair not in votes:
+            # Where calls failed for different reasons, the most frequent stands for the pair.
+            status_of[pair] = min(later or counted, key=lambda status: (-counted[status], status))
     return Asked(
         judge=judge,
         votes={pair: tuple(given) for pair, given in votes.items()},
@@ -146,8 +155,10 @@ def _share_1(probability_first: float | None, first_shown: int) -> float | None:
 
 
 def requests_table(asked: Iterable[Asked]) -> pa.Table:
-    """Contract `judge_requests`, in order of request hash."""
-    rows = sorted((row for one in asked for row in one.requests), key=itemgetter("request_hash"))
+    """Contract `judge_requests`, in order of request hash; calls that can be tried later are not there yet."""
+    rows = sorted(
+        (row for one in asked for row in one.requests if is_final(row["status"])), key=itemgetter("request_hash")
+    )
     schema = contract_of("judge_requests").schema
     # By column: ten times as fast as by row, and a round has tens of thousands of requests.
     return pa.table({name: [row[name] for row in rows] for name in schema.names}, schema=schema)

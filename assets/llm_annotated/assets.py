@@ -208,7 +208,10 @@ def annotate(
         )
     lake.append_events("judge_requests", result.requests, {"batch": batch})
     info = result.info() | {"counts": with_dropped(result.counts, "over_budget", len(within.over_budget)).as_dict()}
-    manifest = lake.append_events("label_events", result.events, partition, inputs=inputs, info=info)
+    # What was put off, for want of money or of a server, is asked for again by the next run.
+    manifest = lake.append_events(
+        "label_events", result.events, partition, inputs="" if result.num_put_off else inputs, info=info
+    )
     by_judge = [{"judge": name, **counts.as_dict()} for name, counts in result.counts_by_judge.items()]
     verdicts = {k: sum(p.verdict == k for p in result.panel.values()) for k in ("1", "2", "tie", "undecided")}
     return published(
@@ -220,6 +223,7 @@ def annotate(
         usd_limit="none" if limit is None else limit,
         saving=markdown_table([{"judge": name, **asdict(one)} for name, one in result.saving.items()]),
         over_budget=result.num_over_budget,
+        put_off=result.num_put_off,
         calls=markdown_table(usage_rows(result.requests)),
         panel=plot(plots.bar_chart(verdicts, title="The panel's verdicts", unit="pairs")),
         simulated=any(j.simulated for j in judges),

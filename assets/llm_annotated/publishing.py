@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from assets.contracts import from_rows
+from assets.llm_annotated.calling.claims import is_final
 from assets.llm_annotated.cascade import plans_of
 from assets.llm_annotated.drift import Drift, measure_drift
 from assets.llm_annotated.gold_dev import (
@@ -43,7 +44,8 @@ def publish_qualification(workspace: Workspace, round_name: str, inputs: str) ->
         "judge_qualification",
         from_rows(found.rows(), "judge_qualification"),
         {"round": round_name},
-        inputs=inputs,
+        # What was put off, for want of money or of a server, is asked for again by the next run.
+        inputs="" if any(not is_final(status) for j in found.judges for status in j.statuses) else inputs,
         info={
             "qualification": found.as_dict(),
             "drift": [asdict(one) for one in drifts(workspace, found, round_name)],

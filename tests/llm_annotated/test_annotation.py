@@ -10,6 +10,7 @@ from assets.errors import ContractError
 from assets.lake import Lake
 from assets.llm_annotated.annotate import PANEL, annotate_pairs
 from assets.llm_annotated.judges import RecordedJudge, SimulatedJudge
+from assets.llm_annotated.judging import JudgeReply
 from assets.llm_annotated.qualifying import qualify
 from assets.llm_annotated.settings import VotingSettings
 
@@ -193,3 +194,26 @@ def test_the_panel_s_version_names_settings_and_weights(annotate, truth_of, gold
     assert version(simulated(truth), VotingSettings(min_confidence=0.7)) != same
     assert version(simulated(truth), gold=truth_of(80)) != same
     assert version(simulated(truth)[:1]) != same
+
+
+def test_a_pair_that_a_server_or_the_budget_turned_away_is_put_off_whole(rule_judge, truth_of, gold_of):
+    """It has no event yet, is asked by no later tier, and is asked again; the others do not wait for it."""
+    truth = truth_of(60)
+    good = rule_judge("good", lambda call: truth[call.pair_id])
+    qualification = qualify([good], gold_of(truth), VOTING)
+
+    class Down(rule_judge):
+        def answer(self, calls, *, batch=""):
+            replies = super().answer(calls, batch=batch)
+            return [
+                JudgeReply(None, "timeout") if call.pair_id == "pair-00001" and call.vote == 2 else reply
+                for call, reply in zip(calls, replies, strict=True)
+            ]
+
+    down = Down("good", lambda call: truth[call.pair_id])
+    found = annotate_pairs(list(truth)[:3], [down], qualification, VOTING, batch="round_1", created_at=NOW)
+    assert (found.num_put_off, found.counts.dropped) == (1, {"timeout": 1})
+    assert set(found.events["pair_id"].to_pylist()) == {"pair-00000", "pair-00002"}
+    # Four of its six calls were answered, and are kept.
+    rows = [row for row in found.requests.to_pylist() if row["pair_id"] == "pair-00001"]
+    assert [row["status"] for row in rows] == ["ok"] * 4
