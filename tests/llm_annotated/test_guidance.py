@@ -75,10 +75,13 @@ def test_only_decided_gold_train_pairs_of_other_clusters_that_are_in_the_pool_gu
     assert guide(workspace(voting=voting), ["t"], "round_0") == {"t": examples}
 
 
-def test_examples_come_in_one_order_for_all(workspace):
-    found = guide(workspace(voting={"num_examples": 8}), ["t", "held_out"], "round_0")
-    assert all(list(examples) == sorted(examples) for examples in found.values())
-    assert len(found["held_out"]) == 4
+def test_examples_come_the_nearest_first(workspace):
+    """A prompt that is too long drops from the end."""
+    one, all_of_them = (
+        guide(workspace(voting={"num_examples": num}), ["held_out"], "round_0")["held_out"] for num in (1, 8)
+    )
+    assert len(all_of_them) == 4
+    assert all_of_them[:1] == one
 
 
 def test_the_guidance_asked_for_goes_before_the_configured_one(workspace):

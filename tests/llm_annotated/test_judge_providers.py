@@ -181,7 +181,7 @@ def test_the_most_frequent_failure_stands_for_a_pair(rule_judge):
     class Failing(rule_judge):
         def answer(self, calls, *, batch=""):
             replies = super().answer(calls)
-            return [r if c.vote else type(r)(None, "timeout") for r, c in zip(replies, calls, strict=True)]
+            return [r if c.vote else type(r)(None, "no_verdict") for r, c in zip(replies, calls, strict=True)]
 
     asked = ask(Failing("j", lambda call: None), ["p"], votes_per_order=3)
     assert asked.status_of == {"p": "refused"}
