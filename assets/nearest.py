@@ -25,7 +25,7 @@ Progress = Callable[[int, float], None]
 Apart = tuple[np.ndarray, np.ndarray]
 """Groups of the queries int64[n] and of the rows int64[m]: equal numbers exclude each other, -1 excludes nothing."""
 
-_QUERIES, _ROWS = 1_024, 2_048
+_QUERIES, _ROWS = 1_024, 8_192
 # Multiplications from which loading torch pays: the filter of bytes, or a GPU.
 _LARGE = 1e12
 
@@ -133,7 +133,7 @@ class _Search:
             for start in range(0, len(self.rows), _ROWS):
                 seen = look.look(prepared, start, start + _ROWS)
                 take_better(
-                    seen.values, seen.lowest, seen.step, seen.error, start,
+                    seen.values, seen.lowest, seen.step, seen.error, seen.rough, start,
                     queries, self.rows, wanted, of_queries, self.of_rows, best, where,
                 )  # fmt: skip
             return block, where, best

@@ -20,6 +20,8 @@ from threadpoolctl import threadpool_limits
 
 # Of one rounding to float32, and a share on every bound for the rounding of the bound's own computation.
 _UNIT, _ROOM = 2.0**-24, 1 + 1e-6
+# The smallest normal number of float32 covers terms that underflow.
+_SMALLEST = 2.0**-126
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Seen:
     lowest: np.ndarray
     step: np.ndarray
     error: np.ndarray
+    rough: np.ndarray
 
 
 class Filter(Protocol):
@@ -64,9 +67,8 @@ class Float32Filter:
         rows = self.rows[start:end]
         longest = float(lengths(rows).max(initial=0.0))
         ones = np.ones(len(queries))
-        # The smallest normal number covers terms that underflow.
-        error = float32_error(rows.shape[1]) * long * longest + rows.shape[1] * 2.0**-126
-        return Seen(queries @ rows.T, 0 * ones, ones, error)
+        error = float32_error(rows.shape[1]) * long * longest + rows.shape[1] * _SMALLEST
+        return Seen(queries @ rows.T, 0 * ones, ones, error, error)
 
     def one_thread(self) -> AbstractContextManager:
         """The BLAS library is held to one thread by the search itself."""
@@ -147,8 +149,10 @@ class Int8Filter:
         values = torch.ops.quantized.linear(prepared.packed, rows.packed, step, 0).int_repr().numpy()
         # Half a step for the rounding of the value, a thousandth for the float32 in which it is scaled.
         error = prepared.far * rows.longest + prepared.near * rows.farthest + 0.501 * step * prepared.units
-        error += 2 * float32_error(self.dimensions) * prepared.long * rows.longest
-        return Seen(values, np.zeros(len(error)), step * prepared.units, error * _ROOM)
+        rough = float32_error(self.dimensions) * prepared.long * rows.longest
+        error = (error + 2 * rough) * _ROOM
+        rough += self.dimensions * _SMALLEST
+        return Seen(values, np.zeros(len(error)), step * prepared.units, error, rough * _ROOM)
 
     @contextlib.contextmanager
     def one_thread(self) -> Iterator[None]:

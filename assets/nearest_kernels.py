@@ -9,6 +9,7 @@ native = numba.njit(cache=True, nogil=True)
 
 # Values that are looked at together before any is looked at alone.
 _TOGETHER = 64
+_AT_ONCE = 256
 
 
 @native
@@ -30,6 +31,16 @@ def scalar_product(a, b):
     return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
 
+# Sums in whatever order is fastest, several terms at once; neither infinities nor NaN are assumed away.
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def rough_product(a, b):
+    """In single precision: off by no more than `nearest_filters.float32_error` says."""
+    total = np.float32(0)
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
 @native
 def insert(best, where, wanted, similarity, place):
     """Put a row among the best of a query, nearest first; equal similarities in order of place."""
@@ -45,42 +56,46 @@ def insert(best, where, wanted, similarity, place):
 
 
 @native
-def take_better(values, lowest, step, error, first_row, queries, rows, wanted, of_queries, of_rows, best, where):
+def take_better(values, lowest, step, error, rough, first_row, queries, rows, wanted, of_queries, of_rows, best, where):
     """Compare exactly the rows whose filter value does not rule them out.
 
     Args:
         values: [queries, block of rows], what the filter says: a row's similarity lies at most `error` above
             `lowest + step * value`; the largest value of an integer type stands for itself and anything above.
         lowest, step, error: float64[queries].
+        rough: float64[queries], error of a product in single precision, which is looked at before the exact one.
         first_row: position of the block's first row.
         wanted: number of rows that each query wants.
         of_queries, of_rows: int64[kinds, queries] and [kinds, rows], see `nearest.Apart`.
         best, where: the best so far, changed in place.
     """
     num_rows = values.shape[1]
-    for query in range(values.shape[0]):
-        num = wanted[query]
-        low = _lowest_value(values, best[query, num - 1], lowest[query], step[query], error[query])
-        for start in range(0, num_rows, _TOGETHER):
-            end = min(start + _TOGETHER, num_rows)
-            hit = False
-            for at in range(start, end):
-                hit |= values[query, at] >= low
-            if not hit:
-                continue
-            for at in range(start, end):
-                if values[query, at] < low:
+    # A few rows at a time for all queries: they stay in the cache next to the core.
+    for begin in range(0, num_rows, _AT_ONCE):
+        for query in range(values.shape[0]):
+            num = wanted[query]
+            low = _lowest_value(values, best[query, num - 1], lowest[query], step[query], error[query])
+            for start in range(begin, min(begin + _AT_ONCE, num_rows), _TOGETHER):
+                end = min(start + _TOGETHER, num_rows)
+                hit = False
+                for at in range(start, end):
+                    hit |= values[query, at] >= low
+                if not hit:
                     continue
-                row = first_row + at
-                excluded = False
-                for kind in range(of_queries.shape[0]):
-                    excluded |= of_queries[kind, query] >= 0 and of_queries[kind, query] == of_rows[kind, row]
-                if excluded:
-                    continue
-                similarity = scalar_product(queries[query], rows[row])
-                if similarity >= best[query, num - 1]:
-                    insert(best[query], where[query], num, similarity, row)
-                    low = _lowest_value(values, best[query, num - 1], lowest[query], step[query], error[query])
+                for at in range(start, end):
+                    if values[query, at] < low:
+                        continue
+                    row = first_row + at
+                    excluded = False
+                    for kind in range(of_queries.shape[0]):
+                        excluded |= of_queries[kind, query] >= 0 and of_queries[kind, query] == of_rows[kind, row]
+                    kth_best = best[query, num - 1]
+                    if excluded or rough_product(queries[query], rows[row]) + rough[query] < kth_best:
+                        continue
+                    similarity = scalar_product(queries[query], rows[row])
+                    if similarity >= kth_best:
+                        insert(best[query], where[query], num, similarity, row)
+                        low = _lowest_value(values, best[query, num - 1], lowest[query], step[query], error[query])
 
 
 @native
