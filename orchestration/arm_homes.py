@@ -42,8 +42,8 @@ def share_home(base: Workspace, workspace: Workspace, *, verdicts: bool) -> None
     desk, own = (w.home / "annotation" / f"{w.settings.name}.sqlite" for w in (base, workspace))
     if desk.exists() and not own.exists():
         own.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(sqlite3.connect(desk)) as theirs, contextlib.closing(sqlite3.connect(own)) as copy:
-            theirs.backup(copy)
+        with contextlib.closing(sqlite3.connect(desk)) as ours, contextlib.closing(sqlite3.connect(own)) as copy:
+            ours.backup(copy)
 
 
 def _link(file: Path, to: Path) -> None:
