@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import pyarrow as pa
 
@@ -77,18 +78,16 @@ def qualify(
         compare_judges(a.judge.name, a.verdicts, b.judge.name, b.verdicts, gold) for a, b in combinations(asked, 2)
     )
     verdicts = {one.judge.name: one.verdicts for one in asked}
-    who = {
-        "measured": [j.judge for j in measured if j.used and j.weight_from != "assumed"],
-        "assumed": [j.judge for j in measured if j.weight_from == "assumed"],
-    }
+    known = [j.judge for j in measured if j.used and j.weight_from != "assumed"]
+    assumed = [j.judge for j in measured if j.weight_from == "assumed"]
     tiers = {name: one.tier for name, one in plan.items()}
-    panel = fit_panel(verdicts, gold, voting, tiers=tiers, **who)
+    panel = fit_panel(verdicts, gold, voting, measured=known, assumed=assumed, tiers=tiers)
     weights = panel.weights()
     return Qualification(
         tuple(replace(judge, weight=weights.get(judge.judge, 0.0)) for judge in measured),
         pairs,
         panel,
-        measure_panel(panel, verdicts, gold, cluster_of, voting, **who) if weights else None,
+        measure_panel(panel, verdicts, gold, cluster_of, voting, measured=known, assumed=assumed) if weights else None,
         requests_table(asked),
     )
 
@@ -156,7 +155,7 @@ def _measure(
     )
 
 
-def _cost_per_pair(asked: Asked, num_pairs: int) -> dict[str, float | None]:
+def _cost_per_pair(asked: Asked, num_pairs: int) -> dict[str, Any]:
     """Dollars and tokens by pair asked about, and the cached share of prompt tokens."""
 
     def total(name: str) -> int | None:
