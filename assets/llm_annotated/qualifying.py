@@ -78,16 +78,16 @@ def qualify(
         compare_judges(a.judge.name, a.verdicts, b.judge.name, b.verdicts, gold) for a, b in combinations(asked, 2)
     )
     verdicts = {one.judge.name: one.verdicts for one in asked}
-    enough = [j.judge for j in measured if j.used and j.weight_from != "assumed"]
-    too_few = [j.judge for j in measured if j.weight_from == "assumed"]
+    known = [j.judge for j in measured if j.used and j.weight_from != "assumed"]
+    assumed = [j.judge for j in measured if j.weight_from == "assumed"]
     tiers = {name: one.tier for name, one in plan.items()}
-    panel = fit_panel(verdicts, gold, voting, tiers=tiers, measured=enough, assumed=too_few)
+    panel = fit_panel(verdicts, gold, voting, measured=known, assumed=assumed, tiers=tiers)
     weights = panel.weights()
     return Qualification(
         tuple(replace(judge, weight=weights.get(judge.judge, 0.0)) for judge in measured),
         pairs,
         panel,
-        measure_panel(panel, verdicts, gold, cluster_of, voting, measured=enough, assumed=too_few) if weights else None,
+        measure_panel(panel, verdicts, gold, cluster_of, voting, measured=known, assumed=assumed) if weights else None,
         requests_table(asked),
     )
 

@@ -12,7 +12,7 @@ ASSUMED_CORRELATION = 0.5
 """Of the errors of two judges with too few shared labels. Judges err together more often than not, and taking unknown
 ones for independent would let several unmeasured judges outvote a measured one."""
 
-# What is added to the diagonal, so that judges who always err together share their weight equally.
+# Least eigenvalue of the correlations, so that judges who always err together share their weight equally.
 _RIDGE = 1e-6
 
 
@@ -59,9 +59,13 @@ def weigh(accuracies: Mapping[str, float], error_correlations: Mapping[frozenset
         for column, other in enumerate(names):
             if row != column:
                 shared[row, column] = min(1.0, max(0.0, error_correlations.get(frozenset((name, other)), 0.0)))
-    # Correlations that were measured pair by pair need not fit together; the nearest that do are taken.
-    values, vectors = np.linalg.eigh(shared)
-    root = np.sqrt(np.maximum(values, _RIDGE))
-    found, _ = nnls(root[:, None] * vectors.T, (vectors.T @ odds) / root)
+    # Correlations that were measured pair by pair need not fit together; all are drawn towards 0 until they do, which
+    # keeps them from turning negative as the nearest matrix that fits would.
+    least = float(np.linalg.eigvalsh(shared)[0])
+    if least < _RIDGE:
+        drawn = (_RIDGE - least) / (1 - least)
+        shared = (1 - drawn) * shared + drawn * np.eye(len(names))
+    root = np.linalg.cholesky(shared)
+    found, _ = nnls(root.T, np.linalg.solve(root, odds))
     # Rounded: what is equal by symmetry stays equal, whichever judge comes first.
     return {name: round(float(weight), 9) for name, weight in zip(names, found, strict=True)}

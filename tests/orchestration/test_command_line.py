@@ -23,6 +23,8 @@ def test_help_works_and_a_wrong_option_is_a_usage_error(tmp_path):
         (["why", "0123456789abcdef"], "No pair"),
         (["sources", "check", "nobody"], "nobody"),
         (["run", "--to", "no_such_artifact"], "No step makes"),
+        (["judges", "qualify"], "There is no gold as of any round yet"),
+        (["judges", "qualify", "--round", "round_9"], "There is no gold as of round_9"),
     ],
 )
 def test_errors_are_sentences_and_exit_with_1(tmp_path, arguments, said):
