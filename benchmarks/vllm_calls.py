@@ -12,9 +12,11 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import openai
 
@@ -89,13 +91,13 @@ def main() -> None:
 
 class _Measured:
     def __init__(self, name: str, requests: int) -> None:
-        self._said = {"figure": name, "requests": requests}
+        self._said: dict[str, Any] = {"figure": name, "requests": requests}
 
     def __enter__(self):
         self._load, self._started = os.getloadavg()[0], time.perf_counter()
         return self
 
-    def done(self, replies: list[ChatReply] = ()) -> None:
+    def done(self, replies: Sequence[ChatReply] = ()) -> None:
         """The measured part is over."""
         seconds = time.perf_counter() - self._started
         self._said |= {"seconds": round(seconds, 2), "load_before": round(self._load, 1)}
@@ -120,7 +122,7 @@ def _ask(server: RunningServer, settings: LanguageModelSettings, requests: list[
         more = {"structured_outputs": {"choice": list(request.choices)}} if request.choices else {}
         reply = client.chat.completions.create(
             model=settings.model,
-            messages=[dict(message) for message in request.messages],
+            messages=cast(Any, list(request.messages)),
             seed=request.seed,
             temperature=settings.temperature,
             max_completion_tokens=settings.max_completion_tokens,
@@ -129,6 +131,8 @@ def _ask(server: RunningServer, settings: LanguageModelSettings, requests: list[
             extra_body=more,
         )
         usage = reply.usage
+        assert usage is not None
+        assert usage.prompt_tokens_details is not None
         counts = (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens, usage.completion_tokens)
         return ChatReply("", "ok", reply.choices[0].message.content, {}, *counts)
 
