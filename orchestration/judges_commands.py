@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from assets.llm_annotated.guidance_comparison import GuidanceComparison
     from assets.llm_annotated.judging import Judge
     from assets.llm_annotated.qualification import Qualification
+
+Way = Literal["none", "random", "retrieved"]
 
 judges_app = typer.Typer(no_args_is_help=True, help="Judges: measured on gold dev before they label anything.")
 _SAMPLE = REPOSITORY / "configs" / "sample.yaml"
@@ -65,7 +67,7 @@ def qualify_command(
     round_name = _round_with_gold(workspace, round_name)
     dev = read_gold_dev(lake, round_name)
     pairs = dev["pair_id"].to_pylist()
-    ways = WAYS if guidance == "compare" else (_way(guidance or settings.voting.guidance),)
+    ways: tuple[Way, ...] = WAYS if guidance == "compare" else (_way(guidance or settings.voting.guidance),)
     examples = {way: guide(workspace, pairs, round_name, guidance=way) for way in ways}
     plans = plans_of(settings.judges)
     judges = open_judges(workspace)
@@ -119,10 +121,11 @@ def _page(name: str, round_name: str, way: str, found: GuidanceComparison) -> st
     )
 
 
-def _way(name: str) -> Literal["none", "random", "retrieved"]:
-    if name not in ("none", "random", "retrieved"):
-        raise ConfigError(f"{name!r} is no guidance.", where="--guidance", todo="none, random, retrieved or compare")
-    return name  # type: ignore[return-value]
+def _way(name: str) -> Way:
+    for way in get_args(Way):
+        if way == name:
+            return way
+    raise ConfigError(f"{name!r} is no guidance.", where="--guidance", todo="none, random, retrieved or compare")
 
 
 def _round_with_gold(workspace: Workspace, round_name: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 
@@ -17,7 +18,7 @@ from assets.llm_annotated.settings import VotingSettings
 from assets.llm_annotated.votes import SIDES, JudgeVerdict
 from evaluation.intervals import compare_paired, estimate_accuracy
 
-WAYS = ("none", "random", "retrieved")
+WAYS: tuple[Literal["none", "random", "retrieved"], ...] = ("none", "random", "retrieved")
 """Ways of guidance, from nothing to the paper's."""
 
 PANEL_ROW = "panel"
