@@ -68,7 +68,9 @@ def qualify_command(
     dev = read_gold_dev(lake, round_name)
     pairs = dev["pair_id"].to_pylist()
     ways: tuple[Way, ...] = WAYS if guidance == "compare" else (_way(guidance or settings.voting.guidance),)
-    examples = {way: guide(workspace, pairs, round_name, guidance=way) for way in ways}
+    examples: dict[str, Mapping[str, Sequence[str]]] = {
+        way: guide(workspace, pairs, round_name, guidance=way) for way in ways
+    }
     plans = plans_of(settings.judges)
     judges = open_judges(workspace)
     _confirm(
