@@ -27,7 +27,7 @@ _SHOWN_CHARS = 160
 
 def measure(path: Path) -> dict:
     """Hits of one file: pairs with a sign, planted ones apart, by sign, and the distinct texts that show one."""
-    found = {"source": path.stem, "pairs": 0, "hits": 0, "planted": 0, "planted_found": 0}
+    found: Counter[str] = Counter(pairs=0, hits=0, planted=0, planted_found=0)
     by_sign: Counter[str] = Counter()
     texts: dict[str, dict] = {}
     chars = 0
@@ -51,7 +51,14 @@ def measure(path: Path) -> dict:
                 by_sign.update({sign for _, signs in shown for sign in signs})
                 texts.update({text: {"signs": signs, "text": excerpt(text)} for text, signs in shown})
     num_texts = len(texts)
-    return found | {"chars": chars, "by_sign": dict(by_sign), "num_texts": num_texts, "texts": list(texts.values())}
+    return {
+        "source": path.stem,
+        **found,
+        "chars": chars,
+        "by_sign": dict(by_sign),
+        "num_texts": num_texts,
+        "texts": list(texts.values()),
+    }
 
 
 def excerpt(text: str) -> str:

@@ -172,7 +172,8 @@ def _merged(judge: RecordedJudge) -> dict:
 
 def alpaca(folder: Path, entry: SourceEntry) -> tuple[list[dict], list[dict]]:
     """Judges of alpaca_eval: every two on the pairs both saw; and those that did not make the label, against it."""
-    rows, by_judge, not_label = read(folder, "alpaca_eval"), defaultdict(dict), []
+    rows, not_label = read(folder, "alpaca_eval"), []
+    by_judge: dict[str, dict[str, Vote]] = defaultdict(dict)
     label: dict[str, str] = {}
     for row in rows:
         votes = shared(entry, row)
@@ -185,7 +186,9 @@ def alpaca(folder: Path, entry: SourceEntry) -> tuple[list[dict], list[dict]]:
         both = by_judge[a].keys() & by_judge[b].keys()
         if both:
             judge = RecordedJudge(a, recorded((p, by_judge[a][p]) for p in sorted(both)), [a])
-            gold = reference([r for r in rows if r["pair_id"] in both], {p: SIDE[by_judge[b][p].verdict] for p in both})
+            gold = reference(
+                [r for r in rows if r["pair_id"] in both], {p: SIDE[by_judge[b][p].verdict] or "" for p in both}
+            )
             found.append(row_of(a, b, qualify([judge], gold, VOTING, facts=facts(rows)).judges[0]))
     table = recorded(not_label)
     seen = {pair for pair, _ in not_label}
@@ -247,12 +250,13 @@ def crowds(folder: Path, entries: Mapping[str, SourceEntry]) -> list[dict]:
     """The crowd's votes that play a judge, against the majority of the people's votes; ties of people are left out."""
     found = []
     for name in ("ukpconvarg1", "simpeval"):
-        rows, judge_votes, people = read(folder, name), [], {}
+        rows, judge_votes = read(folder, name), []
+        people: dict[str, str] = {}
         for row in rows:
             votes = shared(entries[name], row)
             counted = Counter(vote.verdict for vote in votes.people)
             (side, num), *rest = counted.most_common() or [("tie", 0)]
-            people[row["pair_id"]] = SIDE[side] if not rest or rest[0][1] < num else "tie"
+            people[row["pair_id"]] = (SIDE[side] or "") if not rest or rest[0][1] < num else "tie"
             judge_votes += [(row["pair_id"], vote) for vote in votes.judges]
         judge = RecordedJudge(CROWD_JUDGE, recorded(judge_votes))
         done = qualify([judge], reference(rows, people), VOTING, facts=facts(rows)).judges[0]

@@ -1,4 +1,4 @@
-"""A configuration whose attribute writer and judges are a language model on a vLLM server that the run starts itself."""
+"""Attributes and judges of a configuration, by a language model on a vLLM server that the run starts itself."""
 
 import pytest
 import yaml
