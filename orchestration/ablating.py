@@ -21,6 +21,8 @@ import yaml
 from assets.ablations import ARMS, FULL, Arm, configured
 from assets.durable_files import sha256_of, write_atomically
 from assets.errors import ConfigError, SynprefError
+from assets.llm_annotated.gold_dev import qualification_batch
+from assets.llm_annotated.spend import spent_by_batch
 from assets.pool import known_truth
 from assets.reward_models.measuring import GOLD_HOLDOUT, holdout_pairs
 from assets.reward_models.runs import trained_model
@@ -234,15 +236,16 @@ def _against_truth(silver: pa.Table, truth: dict[str, str], seed: int) -> LabelA
 def _spent(workspace: Workspace, round_name: str) -> Spent:
     lake, rounds = workspace.lake, workspace.settings.round_names
     so_far = rounds[: rounds.index(round_name) + 1]
+    spent = spent_by_batch(lake, rounds)
     people: list[str] = []
     judged, calls, usd = 0, 0, 0.0
     for name in so_far:
         votes = pc.field("labeller_kind") == "person"
         people += lake.read("label_events", ["pair_id"], votes, kind="person", batch=name)["pair_id"].to_pylist()
         judged += sum(m.info["counts"]["rows_in"] for m in lake.manifests("label_events", kind="judge", batch=name))
-        for batch in (name, f"qualification-{name}"):
-            cost = lake.read("judge_requests", ["cost_usd"], batch=batch)["cost_usd"]
-            calls, usd = calls + len(cost), usd + (pc.sum(cost).as_py() or 0.0)
+        for batch in (name, qualification_batch(name)):
+            calls += len(lake.read("judge_requests", ["pair_id"], batch=batch))
+            usd += spent[batch]
     return Spent(
         pairs_to_people=len(set(people)),
         labels_of_people=len(people),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-import pyarrow.compute as pc
-
 from assets.chance import simulated_name
-from assets.lake import Lake
 from assets.llm_annotated.affording import Afforded, afforded, limit_of_round, usd_of_pairs
+from assets.llm_annotated.gold_dev import qualification_batch
 from assets.llm_annotated.judges import RecordedJudge
+from assets.llm_annotated.spend import spent_by_batch
 from assets.workspace import Workspace
 
 
@@ -28,9 +27,10 @@ def within_budget(
     rounds = settings.round_names
     is_round = batch in rounds
     earlier = rounds[: rounds.index(batch)] if is_round else rounds
-    before = sum(_spent(lake, name) + _spent(lake, f"qualification-{name}") for name in earlier)
+    spent = spent_by_batch(lake, rounds)
+    before = sum(spent[name] + spent[qualification_batch(name)] for name in earlier)
     budget = settings.budget if is_round else settings.budget.model_copy(update={"max_usd_per_round": None})
-    limit = limit_of_round(budget, _spent(lake, f"qualification-{batch}") if is_round else 0.0, before)
+    limit = limit_of_round(budget, spent[qualification_batch(batch)] if is_round else 0.0, before)
     names = {j.name: simulated_name(j.name) if j.provider == "simulated" else j.name for j in settings.judges}
     configured = {name for name, labeller in names.items() if labeller in used}
     return afforded(targets, _usd_of(workspace, targets, configured), limit), limit
@@ -53,7 +53,3 @@ def _usd_of(workspace: Workspace, pairs: Sequence[str], used: Collection[str]) -
         if recorded is not None and j.provider == "recorded" and j.usd_per_call
     }
     return usd_of_pairs(pairs, settings.judges, settings.voting, used, num_recorded)
-
-
-def _spent(lake: Lake, batch: str) -> float:
-    return pc.sum(lake.read("judge_requests", ["cost_usd"], batch=batch)["cost_usd"]).as_py() or 0.0

@@ -12,6 +12,8 @@ from assets.filtered_mixture.retrieval import num_neighbours
 from assets.human_gold.agreement import measure_agreement
 from assets.human_gold.roster import pairs_for_people
 from assets.lake import Lake
+from assets.llm_annotated.gold_dev import qualification_batch
+from assets.llm_annotated.spend import spent_by_batch
 from assets.pool import clusters_of, known_truth, texts_of
 from assets.reward_models.stage_sections import loop_accuracy
 from assets.workspace import Workspace
@@ -26,16 +28,21 @@ _NUM_QUERIES, _NUM_NEIGHBOURS, _CHARS = 4, 3, 280
 def round_pages(workspace: Workspace) -> tuple[s.RoundPage, ...]:
     """Every round that has selected its pairs."""
     lake, names = workspace.lake, workspace.settings.round_names
-    truth, clusters = known_truth(lake), clusters_of(lake)
+    truth, clusters, spent = known_truth(lake), clusters_of(lake), spent_by_batch(lake, names)
     return tuple(
-        _page(workspace, name, names[at - 1] if at else None, truth, clusters)
+        _page(workspace, name, names[at - 1] if at else None, truth, clusters, spent)
         for at, name in enumerate(names)
         if lake.manifests("retrieved_pairs", round=name)
     )
 
 
 def _page(
-    workspace: Workspace, name: str, before: str | None, truth: Mapping[str, str], clusters: Mapping[str, str]
+    workspace: Workspace,
+    name: str,
+    before: str | None,
+    truth: Mapping[str, str],
+    clusters: Mapping[str, str],
+    spent: Mapping[str, float],
 ) -> s.RoundPage:
     lake, settings = workspace.lake, workspace.settings
     manifest = lake.manifests("retrieved_pairs", round=name)[0]
@@ -43,8 +50,6 @@ def _page(
     probability = {} if before is None else _query_probabilities(lake, name, before)
     similarities = Counter(_tenth(r["similarity"]) for r in retrieved if r["similarity"] is not None)
     panel = _panel(lake, name)
-    calls = lake.read("judge_requests", ["cost_usd"], batch=name)["cost_usd"]
-    qualifying = lake.read("judge_requests", ["cost_usd"], batch=f"qualification-{name}")["cost_usd"]
     earned = Counter(num_neighbours(p, settings.rounds.k_max) for p in probability.values())
     return s.RoundPage(
         name=name,
@@ -63,9 +68,9 @@ def _page(
         people=_people(lake, name, clusters, settings.seed),
         judges=_judges(lake, name, panel),
         new_silver=_new_silver(lake, name, before, truth, settings.seed),
-        judge_calls=len(calls),
-        usd=round(pc.sum(calls).as_py() or 0.0, 6),
-        usd_qualification=round(pc.sum(qualifying).as_py() or 0.0, 6),
+        judge_calls=len(lake.read("judge_requests", ["pair_id"], batch=name)),
+        usd=round(spent[name], 6),
+        usd_qualification=round(spent[qualification_batch(name)], 6),
     )
 
 

@@ -12,6 +12,8 @@ from assets.contracts import DECISIONS
 from assets.human_gold.agreement import measure_agreement
 from assets.human_gold.roster import pairs_for_people
 from assets.lake import Lake
+from assets.llm_annotated.gold_dev import qualification_batch
+from assets.llm_annotated.spend import spent_by_batch
 from assets.partition_writer import Manifest
 from assets.pool import clusters_of, known_truth
 from assets.raw_pairs.catalogue import load_catalogue
@@ -154,7 +156,7 @@ def judges(workspace: Workspace) -> tuple[s.Judge, ...]:
 def rounds(workspace: Workspace) -> tuple[s.Round, ...]:
     """Stage 1 round by round; accuracies are of the loop model trained in the round, on gold as it was then."""
     lake, settings = workspace.lake, workspace.settings
-    truth, usd = known_truth(lake), 0.0
+    truth, spent, usd = known_truth(lake), spent_by_batch(lake, settings.round_names), 0.0
     found = []
     for number, name in enumerate(settings.round_names):
         silver = lake.read("silver", ["pair_id", "verdict", "prompt_cluster_id"], as_of_round=name).to_pylist()
@@ -164,8 +166,7 @@ def rounds(workspace: Workspace) -> tuple[s.Round, ...]:
             [r["prompt_cluster_id"] for r in known],
             seed=settings.seed,
         )
-        for batch in (name, f"qualification-{name}"):
-            usd += pc.sum(lake.read("judge_requests", ["cost_usd"], batch=batch)["cost_usd"]).as_py() or 0.0
+        usd += spent[name] + spent[qualification_batch(name)]
         before = settings.round_names[number - 1] if number else None
         dev = loop_accuracy(lake, name, before, "dev", settings.seed)
         holdout = loop_accuracy(lake, name, before, "holdout", settings.seed)
