@@ -8,21 +8,16 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from assets import plots
-from assets.accounting import with_dropped
 from assets.errors import SynprefError
 from assets.filtered_mixture.retrieval import most_wanted_first
 from assets.human_gold.roster import pairs_for_people
-from assets.llm_annotated.annotate import AnnotationResult, annotate_pairs
 from assets.llm_annotated.attribute_writing import attribute_inputs, attributes_of_source
-from assets.llm_annotated.cascade import plans_of
 from assets.llm_annotated.drift import Drift
-from assets.llm_annotated.guidance import guide, published_qualification
 from assets.llm_annotated.judge_checks import CHECKS, check_judges
 from assets.llm_annotated.judge_plots import qualification_plots
-from assets.llm_annotated.opening import judge_inputs, open_judges
-from assets.llm_annotated.publishing import publish_qualification
+from assets.llm_annotated.opening import judge_inputs
+from assets.llm_annotated.publishing import publish_annotation, publish_qualification
 from assets.llm_annotated.qualification import Qualification
-from assets.llm_annotated.round_budget import within_budget
 from assets.llm_annotated.usage import usage_rows
 from assets.raw_pairs.overlap.freshness import compared
 from assets.settings import RunSettings
@@ -182,7 +177,6 @@ def annotate(
 ) -> dg.MaterializeResult:
     """Ask the judges about the targets and append what they say to the ledger."""
     lake, settings = workspace.lake, workspace.settings
-    partition = {"kind": "judge", "batch": batch}
     inputs = fingerprint(
         settings,
         ["judges", "voting", "embedding", "budget"],
@@ -190,41 +184,23 @@ def annotate(
         *judge_inputs(workspace, gold_round),
         code_version=JUDGE_CODE,
     )
-    if done := current(lake, "label_events", partition, inputs):
+    if done := current(lake, "label_events", {"kind": "judge", "batch": batch}, inputs):
         return published(done, unchanged=True)
-    qualification = published_qualification(lake, gold_round)
-    within, limit = within_budget(workspace, batch, targets, qualification.weights)
-    targets = list(within.targets)
-    with open_judges(workspace, gold_round) as judges:
-        result: AnnotationResult = annotate_pairs(
-            targets,
-            judges,
-            qualification,
-            settings.voting,
-            batch=batch,
-            created_at=now(),
-            examples=guide(workspace, targets, gold_round),
-            plans=plans_of(settings.judges),
-        )
-    lake.append_events("judge_requests", result.requests, {"batch": batch})
-    info = result.info() | {"counts": with_dropped(result.counts, "over_budget", len(within.over_budget)).as_dict()}
-    # What was put off, for want of money or of a server, is asked for again by the next run.
-    manifest = lake.append_events(
-        "label_events", result.events, partition, inputs="" if result.num_put_off else inputs, info=info
-    )
+    annotated = publish_annotation(workspace, batch, targets, gold_round, inputs, now())
+    result = annotated.result
     by_judge = [{"judge": name, **counts.as_dict()} for name, counts in result.counts_by_judge.items()]
     verdicts = {k: sum(p.verdict == k for p in result.panel.values()) for k in ("1", "2", "tie", "undecided")}
     return published(
-        manifest,
+        annotated.manifest,
         weighting=result.weighting,
         judges=markdown_table(by_judge),
         usd=sum(result.usd.values()),
-        usd_estimated=within.usd,
-        usd_limit="none" if limit is None else limit,
+        usd_estimated=annotated.usd_estimated,
+        usd_limit="none" if annotated.usd_limit is None else annotated.usd_limit,
         saving=markdown_table([{"judge": name, **asdict(one)} for name, one in result.saving.items()]),
         over_budget=result.num_over_budget,
         put_off=result.num_put_off,
         calls=markdown_table(usage_rows(result.requests)),
         panel=plot(plots.bar_chart(verdicts, title="The panel's verdicts", unit="pairs")),
-        simulated=any(j.simulated for j in judges),
+        simulated=annotated.simulated,
     )

@@ -21,6 +21,7 @@ from evaluation.intervals import estimate_accuracy
 from evaluation.report import round_sections as s
 from evaluation.report.sections import LabelAccuracy
 
+_IN_WORDS = {"1": "response 1", "2": "response 2"}
 # Queries shown, the model's worst first, and neighbours of each; characters of a text.
 _NUM_QUERIES, _NUM_NEIGHBOURS, _CHARS = 4, 3, 280
 
@@ -172,7 +173,7 @@ def _judges(lake: Lake, name: str, panel: Mapping[str, Mapping]) -> s.RoundJudge
     known = [share for share in shares if share is not None]
     return s.RoundJudges(
         pairs=counts["rows_in"],
-        verdicts=dict(Counter(row["verdict"] for row in panel.values()).most_common()),
+        verdicts=dict(Counter(_IN_WORDS.get(row["verdict"], row["verdict"]) for row in panel.values()).most_common()),
         dropped=counts["dropped"],
         agreement=sum(known) / len(known) if known else None,
     )
