@@ -37,7 +37,7 @@ from assets.workspace import Workspace, data_folder
 from evaluation.intervals import Estimate, estimate_accuracy
 
 VOTING = VotingSettings(votes_per_order=1, calibrate=False)
-SIDE = {"a": "1", "b": "2", "tie": "tie", "undecided": "undecided", None: None}
+SIDE = {"a": "1", "b": "2", "tie": "tie", "undecided": "undecided"}
 NULL_MODEL = "NullModel"
 
 
@@ -172,12 +172,13 @@ def _merged(judge: RecordedJudge) -> dict:
 
 def alpaca(folder: Path, entry: SourceEntry) -> tuple[list[dict], list[dict]]:
     """Judges of alpaca_eval: every two on the pairs both saw; and those that did not make the label, against it."""
-    rows, not_label = read(folder, "alpaca_eval"), []
+    rows = read(folder, "alpaca_eval")
     by_judge: dict[str, dict[str, Vote]] = defaultdict(dict)
+    not_label: list[tuple[str, Vote]] = []
     label: dict[str, str] = {}
     for row in rows:
         votes = shared(entry, row)
-        label[row["pair_id"]] = SIDE[votes.verdict] or ""
+        label[row["pair_id"]] = SIDE.get(votes.verdict or "", "")
         for vote in (*((votes.made_by,) if votes.made_by else ()), *votes.judges):
             by_judge[vote.labeller][row["pair_id"]] = vote
         not_label += [(row["pair_id"], vote) for vote in votes.judges]
