@@ -169,8 +169,9 @@ def _judges(lake: Lake, name: str, panel: Mapping[str, Mapping]) -> s.RoundJudge
     if not manifests:
         return None
     counts = manifests[0].info["counts"]
-    shares = [json.loads(row["evidence"])["agreement"] for row in panel.values()]
-    known = [share for share in shares if share is not None]
+    said = [json.loads(row["evidence"]) for row in panel.values()]
+    # One judge always agrees with itself.
+    known = [one["agreement"] for one in said if one["num_judges"] > 1 and one["agreement"] is not None]
     return s.RoundJudges(
         pairs=counts["rows_in"],
         verdicts=dict(Counter(_IN_WORDS.get(row["verdict"], row["verdict"]) for row in panel.values()).most_common()),

@@ -51,7 +51,7 @@ class RoundPeople(Section):
 
 
 class RoundJudges(Section):
-    """The panel in one round; agreement is the mean share of judges whose verdict is the panel's."""
+    """The panel in one round; agreement is the mean share of judges with the panel, where several answered."""
 
     pairs: Count
     verdicts: dict[str, Count]
