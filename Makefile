@@ -30,7 +30,7 @@ demo: $(STAMP)
 	$(BIN)/synpref demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: $(STAMP)
 	$(BIN)/python -m pytest -m faults

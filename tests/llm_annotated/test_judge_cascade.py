@@ -68,7 +68,7 @@ def test_the_evidence_says_which_tiers_were_asked(cascade):
     assert len(events) == 100 + 100 + 25
 
 
-def test_a_tier_over_budget_leaves_pairs_undecided_and_counts_them(cascade, rule_judge):
+def test_pairs_of_a_tier_over_budget_are_put_off_and_counted(cascade, rule_judge):
     run, _, (dear, cheap), _ = cascade
 
     class Broke(type(dear)):
@@ -76,11 +76,11 @@ def test_a_tier_over_budget_leaves_pairs_undecided_and_counts_them(cascade, rule
             return [JudgeReply(None, "over_budget") for _ in calls]
 
     result = run([Broke(dear.name, dear.rule, usd=1.0), cheap])
-    assert result.counts.dropped == {"undecided": 25}
+    assert result.counts.dropped == {"over_budget": 25}
     assert result.counts_by_judge["dear"].dropped == {"over_budget": 25}
-    assert result.num_over_budget == 25
-    evidence = [json.loads(e["evidence"]) for e in result.events.to_pylist() if e["labeller"] == PANEL]
-    assert sum(one["unanswered"] == {"dear": "over_budget"} for one in evidence) == 25
+    assert (result.num_over_budget, result.num_put_off) == (25, 25)
+    # When there is money they get their events, one of each judge and of the panel.
+    assert len(result.events) == 2 * 75
     # Nobody at all: the pairs are counted under their reason.
     both = run([Broke(dear.name, dear.rule), Broke(cheap.name, cheap.rule)])
     assert both.counts.dropped == {"over_budget": 100}

@@ -25,7 +25,7 @@ def small_config(folder: Path) -> Path:
     """The sample's configuration with short trainings and one round after the seed."""
     value = yaml.safe_load((REPOSITORY / "configs" / "sample.yaml").read_text("utf-8"))
     value["catalogue"] = str(REPOSITORY / "configs" / "sources" / "sample.yaml")
-    value["rounds"] |= {"num_rounds": 2}
+    value["rounds"] |= {"num_rounds": 2, "seed_people": {"train": 260, "dev": 130, "holdout": 220}, "seed_judged": 400}
     # Fewer answers at the page, and pairs that one person alone has seen.
     value["people"] |= {"overlap_rate": 0.3}
     recipe = value["models"]["loop"] | {"max_steps": 20, "eval_every": 10, "hidden_size": 32, "num_layers": 1}

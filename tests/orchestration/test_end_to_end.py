@@ -3,12 +3,21 @@
 import json
 from collections import Counter
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from assets.accounting import StageCounts
 from assets.contracts import TABLES, conform
+from assets.errors import MissingUpstreamError
+from assets.filtered_mixture.rounds import select_later_round
+from assets.llm_annotated.guidance import guide
+from assets.reward_models.training_data import gold_of, silver_of
+from assets.workspace import Workspace
 from evaluation.report.summary import read_summary
+from orchestration.arm_homes import share_home
+from orchestration.pipeline import run_pipeline
+from orchestration.pool_freshness import require_fresh_pool
 from tests.orchestration.running import synpref
 
 pytestmark = pytest.mark.slow
@@ -136,3 +145,90 @@ def test_why_tells_of_conflicts_and_exclusions(finished_run):
 
 def why(run, pair_id: str) -> str:
     return synpref("why", pair_id, "--config", str(run.workspace.config_path), environment=run.environment).stdout
+
+
+def test_the_report_tells_every_round(finished_run):
+    summary = read_summary(finished_run.workspace.reports / "latest" / "summary.json")
+    seed, first = summary.round_pages
+    assert (seed.name, seed.retrieval, seed.num_queries, seed.dev) == ("round_0", "seed", 0, None)
+    assert (first.name, first.retrieval) == ("round_1", "error_driven")
+    assert first.num_queries == sum(first.earned.values()) == sum(one.queries for one in first.slices)
+    assert first.num_wrong == first.earned["k = 8"] == sum(one.wrong for one in first.slices)
+    assert sum(first.similarities.values()) == sum(first.reasons.values()) == summary.rounds[1].num_retrieved
+    assert all(query.probability <= 0.5 and query.neighbours for query in first.queries)
+    assert first.people.pairs == summary.rounds[1].num_to_people
+    assert first.judges.pairs == summary.rounds[1].num_judged
+    spent = sum(page.usd + page.usd_qualification for page in summary.round_pages)
+    assert summary.rounds[1].usd_so_far == pytest.approx(spent)
+    page = (finished_run.workspace.reports / "latest" / "report.html").read_text("utf-8")
+    assert first.queries[0].neighbours[0].pair_id[:12] in page
+
+
+def test_people_are_asked_first_where_the_model_doubts(finished_run):
+    lake, round_1 = finished_run.workspace.lake, {"round": "round_1"}
+    scores = lake.read("retrieved_scores", ["pair_id", "probability_1"], **round_1)
+    retrieved = lake.read("retrieved_pairs", ["pair_id"], **round_1)["pair_id"].to_pylist()
+    assert scores["pair_id"].to_pylist() == sorted(retrieved)
+    doubt = {r["pair_id"]: abs(r["probability_1"] - 0.5) for r in scores.to_pylist()}
+    attributes = {r["pair_id"]: r for r in lake.read("attributes").to_pylist()}
+
+    def is_easy(pair: str) -> bool:
+        return (attributes[pair]["objectivity"], attributes[pair]["controversiality"]) == ("objective", "low")
+
+    tasks = lake.read("annotation_tasks", ["pair_id"], pc.field("purpose") == "label", **round_1)
+    asked = set(tasks["pair_id"].to_pylist())
+    left = [doubt[p] for p in retrieved if p not in asked and is_easy(p)]
+    # Either all easy pairs were asked about, or those that were are the most doubtful of them.
+    assert not left or max(doubt[p] for p in asked) <= min(left)
+
+
+def test_what_left_the_pool_leaves_queries_examples_and_training(finished_run, tmp_path):
+    """A benchmark's hit on a gold and a silver pair is published after the rounds: the pool is made anew first."""
+    base = finished_run.workspace
+    workspace = Workspace(base.config_path, tmp_path / "home")
+    workspace.home.mkdir()
+    share_home(base, workspace, verdicts=True)
+    lake = workspace.lake
+    require_fresh_pool(workspace)
+
+    gold = lake.read("gold", filters=pc.field("split") == "train", as_of_round="round_0")
+    gold_pair = next(r["pair_id"] for r in gold.to_pylist() if r["verdict"] in ("1", "2"))
+    silver_pair = lake.read("silver", as_of_round="round_0")["pair_id"][0].as_py()
+    _touch(workspace, {gold_pair, silver_pair})
+    with pytest.raises(MissingUpstreamError, match="made before something was published"):
+        require_fresh_pool(workspace)
+
+    for _ in run_pipeline(workspace, only="candidate_pool"):
+        pass
+    require_fresh_pool(workspace)
+    before = {"gold": gold_of(workspace, "round_0", "train"), "silver": silver_of(workspace, "round_0")}
+    for name, pair in (("gold", gold_pair), ("silver", silver_pair)):
+        assert pair in lake.read(name, as_of_round="round_0")["pair_id"].to_pylist(), "the view is still the old one"
+        assert before[name].counts.dropped["excluded_since"] >= 1
+        assert pair not in before[name].table["pair_id"].to_pylist()
+    selection = select_later_round(workspace, "round_1", "round_0")
+    assert selection.queries_excluded_since >= 1
+    assert gold_pair not in selection.table["query_pair_id"].to_pylist()
+    targets = selection.table["pair_id"].to_pylist()
+    assert gold_pair not in {e for examples in guide(workspace, targets, "round_0").values() for e in examples}
+
+
+def _touch(workspace: Workspace, pairs: set[str]) -> None:
+    """Publish the hits of the pairs' sources anew, with one more hit each, as a new look at the texts would."""
+    lake = workspace.lake
+    wanted = pc.field("pair_id").isin(pa.array(sorted(pairs)))
+    for row in lake.read("candidate_pool", ["pair_id", "source", "source_row"], wanted).to_pylist():
+        (manifest,) = lake.manifests("contamination_hits", source=row["source"])
+        hits = lake.read("contamination_hits", **manifest.partition)
+        hit = {name: None for name in hits.schema.names} | {
+            "pair_id": row["pair_id"],
+            "source": row["source"],
+            "source_row": row["source_row"],
+            "benchmark": manifest.partition["benchmark"],
+            "item_id": "new",
+            "text": "prompt",
+            "benchmark_text": "prompt",
+            "kind": "exact",
+        }
+        table = pa.concat_tables([hits, pa.Table.from_pylist([hit], schema=hits.schema)])
+        lake.publish("contamination_hits", table, manifest.partition, inputs=manifest.inputs, info=manifest.info)

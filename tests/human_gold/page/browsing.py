@@ -38,6 +38,15 @@ def status(window, pattern):
     window.wait_for_function("p => new RegExp(p).test(document.getElementById('status').textContent)", arg=pattern)
 
 
+def stored(window, read):
+    """Rows of the desk, as soon as there are any: the page goes on before the server has answered."""
+    for _ in range(600):
+        if rows := read():
+            return rows
+        window.wait_for_timeout(50)
+    return []
+
+
 def answers(page):
     return answers_since(page.engine, ROUND, 0)
 

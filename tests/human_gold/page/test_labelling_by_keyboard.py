@@ -5,7 +5,7 @@ import re
 import pytest
 
 from assets.human_gold.desk.delivery import decisions_since
-from tests.human_gold.page.browsing import ROUND, answers, enter, nothing_went_wrong, press, push, ready, status
+from tests.human_gold.page.browsing import ROUND, answers, enter, nothing_went_wrong, press, push, ready, status, stored
 from tests.human_gold.page.running_page import item, task
 
 
@@ -221,7 +221,7 @@ def test_a_disagreement_is_settled_with_its_reason(desk_page, window):
     window.keyboard.press("Control+Enter")
     assert ready(window, other_than=at) == "empty"
     assert "No disagreement is open" in window.inner_text("#content")
-    rows = decisions_since(desk_page.engine, ROUND, 0)
+    rows = stored(window, lambda: decisions_since(desk_page.engine, ROUND, 0))
     assert [(row["shown_verdict"], row["comment"]) for row in rows] == [("left", "2 + 2 is 4.")]
     # A second thought.
     window.keyboard.press("h")
