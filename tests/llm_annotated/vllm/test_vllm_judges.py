@@ -17,7 +17,8 @@ from tests.human_gold.people_run import PeopleRun
 
 pytestmark = pytest.mark.integration
 
-NUM_PAIRS, NUM_TRAIN, NUM_DEV = 18, 4, 14
+# Few: without AVX-512 a CPU takes seconds for each prompt.
+NUM_PAIRS, NUM_TRAIN, NUM_DEV = 12, 2, 10
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,8 @@ def run(tmp_path_factory, real_settings):
     value |= {
         "catalogue": str(REPOSITORY / "configs" / "sources" / "sample.yaml"),
         "people": {"provider": "page"},
-        "attributes": {"provider": "llm", "max_pairs": 3, "llm": model},
-        "judges": [
-            {"name": "one token", "provider": "llm", "verdict": "choice", "llm": model},
-            {"name": "an object", "provider": "llm", "verdict": "json_schema", "llm": model},
-        ],
+        "attributes": {"provider": "llm", "max_pairs": 2, "llm": model},
+        "judges": [{"name": "one token", "provider": "llm", "verdict": "choice", "llm": model}],
         "voting": {"votes_per_order": 1, "num_examples": 1, "min_labels_to_qualify": 10},
     }
     (folder / "run.yaml").write_text(yaml.safe_dump(value), "utf-8")
@@ -58,7 +56,7 @@ def run(tmp_path_factory, real_settings):
 
 def test_attributes_are_written(run):
     written = attributes_of_source(run.workspace, "sums")
-    assert written.num_requests >= 3
+    assert written.num_requests >= 2
     # What a small model gets wrong is repaired once, then counted; nothing is made up.
     assert written.counts.rows_in == NUM_PAIRS
     for row in written.table.to_pylist():
@@ -70,24 +68,22 @@ def test_attributes_are_written(run):
 
 def test_a_small_model_is_measured_and_refused(run):
     publish_qualification(run.workspace, "round_0", "")
-    found = {judge.judge: judge for judge in published_qualification(run.lake, "round_0").judges}
-    for judge in found.values():
-        assert (judge.num_gold, judge.num_calls) == (NUM_DEV, 2 * NUM_DEV)
-        assert not judge.used, judge.why
-        assert judge.why.startswith("Not used: ")
-        assert judge.prompt_tokens_per_pair > 1_000
-        # Guideline and examples come first, so that both orders and all pairs share them.
-        assert judge.cached_rate > 0.5
+    (judge,) = published_qualification(run.lake, "round_0").judges
+    assert (judge.num_gold, judge.num_calls) == (NUM_DEV, 2 * NUM_DEV)
+    assert not judge.used, judge.why
+    assert judge.why.startswith("Not used: ")
+    assert judge.prompt_tokens_per_pair > 1_000
+    # Guideline and examples come first, so that both orders and all pairs share them.
+    assert judge.cached_rate > 0.5
     requests = run.lake.read("judge_requests", batch=qualification_batch("round_0")).to_pylist()
-    read = [row for row in requests if row["judge"] == "one token"]
-    assert {row["status"] for row in read} == {"ok"}
-    assert all(0 < row["probability_first"] < 1 for row in read)
+    assert {row["status"] for row in requests} == {"ok"}
+    assert all(0 < row["probability_first"] < 1 for row in requests)
 
 
 def test_what_was_asked_is_not_asked_again(run):
     with open_budget(run.workspace.settings.budget, run.workspace.home) as budget:
         before = budget.ledger.count_statuses()
-    dev = run.pairs[NUM_TRAIN : NUM_TRAIN + 4]
+    dev = run.pairs[NUM_TRAIN : NUM_TRAIN + 2]
     with open_judges(run.workspace, "round_0") as judges:
         examples = {pair: (run.pairs[0],) for pair in dev}
         first = [ask(judge, dev, votes_per_order=1, batch="again", examples=examples) for judge in judges]
@@ -95,4 +91,4 @@ def test_what_was_asked_is_not_asked_again(run):
     assert [one.votes for one in first] == [one.votes for one in second]
     with open_budget(run.workspace.settings.budget, run.workspace.home) as budget:
         asked = sum(budget.ledger.count_statuses().values()) - sum(before.values())
-    assert asked <= 2 * 2 * len(dev)
+    assert asked <= 2 * len(dev)
