@@ -8,19 +8,12 @@ from typing import Annotated
 
 import typer
 
-from assets.settings import REPOSITORY
 from assets.workspace import Workspace, home_folder
-
-_SAMPLE = REPOSITORY / "configs" / "sample.yaml"
+from orchestration.options import SAMPLE_CONFIG, ConfigOption
 
 
 def ablate_command(
-    config: Annotated[
-        Path,
-        typer.Option(
-            "--config", help="The run's configuration.", envvar="SYNPREF_CONFIG", show_default="configs/sample.yaml"
-        ),
-    ] = _SAMPLE,
+    config: ConfigOption = SAMPLE_CONFIG,
     arms: Annotated[
         str, typer.Option(help="Which arms, separated by commas; the full recipe is always run.")
     ] = "random_retrieval,no_attributes,no_examples,no_people",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assets.errors import ConfigError
-from assets.settings import REPOSITORY
 from assets.workspace import Workspace
+from orchestration.options import SAMPLE_CONFIG, ConfigOption
 
 if TYPE_CHECKING:
     from assets.human_gold.bridges.reports import Taken
@@ -19,13 +19,6 @@ annotate_app = typer.Typer(
     invoke_without_command=True,
     help="The annotation page: people label pairs, adjudicators settle disagreements, managers watch agreement.",
 )
-ConfigOption = Annotated[
-    Path,
-    typer.Option(
-        "--config", help="The run's configuration.", envvar="SYNPREF_CONFIG", show_default="configs/sample.yaml"
-    ),
-]
-_SAMPLE = REPOSITORY / "configs" / "sample.yaml"
 AddressOption = Annotated[str, typer.Option("--address", help="How people reach the page, for links in invitations.")]
 DEFAULT_ADDRESS = "http://127.0.0.1:8600"
 
@@ -33,7 +26,7 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8600"
 @annotate_app.callback()
 def annotate(
     context: typer.Context,
-    config: ConfigOption = _SAMPLE,
+    config: ConfigOption = SAMPLE_CONFIG,
     port: Annotated[int, typer.Option(help="Port of the page.")] = 8600,
     host: Annotated[
         str, typer.Option(help="Interface to listen on; another than loopback needs a proxy with https.")
@@ -63,7 +56,7 @@ def invite(
     role: Annotated[str, typer.Option(help="annotator, adjudicator or manager.")] = "annotator",
     name: Annotated[str, typer.Option(help="Name as others read it.")] = "",
     address: AddressOption = DEFAULT_ADDRESS,
-    config: ConfigOption = _SAMPLE,
+    config: ConfigOption = SAMPLE_CONFIG,
 ) -> None:
     """Print an invitation link, good once and for seven days; for someone who has an account, a new password."""
     from assets.human_gold.collecting import open_desk
@@ -78,7 +71,7 @@ def invite(
 def export(
     round_name: Annotated[str, typer.Argument(help="Round, such as round_0.")],
     out: Annotated[Path, typer.Argument(help="JSON Lines file to write.")],
-    config: ConfigOption = _SAMPLE,
+    config: ConfigOption = SAMPLE_CONFIG,
 ) -> None:
     """Write a round's waiting tasks as JSON Lines, for a tool of your own."""
     from assets.guidelines import load_guidelines
@@ -94,7 +87,7 @@ def export(
 def import_answers(
     files: Annotated[list[Path], typer.Argument(help="JSON Lines files of answers.")],
     round_name: Annotated[str | None, typer.Option("--round", help="Take answers of this round alone.")] = None,
-    config: ConfigOption = _SAMPLE,
+    config: ConfigOption = SAMPLE_CONFIG,
 ) -> None:
     """Take answers from JSON Lines files; a file taken twice adds nothing."""
     from assets.human_gold.bridges import jsonl
@@ -115,7 +108,7 @@ def label_studio(
     person: Annotated[
         list[str] | None, typer.Option(help="EMAIL=HANDLE of somebody who works in Label Studio; once for each.")
     ] = None,
-    config: ConfigOption = _SAMPLE,
+    config: ConfigOption = SAMPLE_CONFIG,
 ) -> None:
     """Send a round's tasks to Label Studio and bring its annotations back.
 

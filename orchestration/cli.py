@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from assets.errors import SynprefError
-from assets.settings import REPOSITORY
 from assets.workspace import Workspace
 from orchestration.ablate_command import ablate_command
 from orchestration.annotate_commands import annotate_app
 from orchestration.judges_commands import judges_app
-
-SAMPLE_CONFIG = REPOSITORY / "configs" / "sample.yaml"
+from orchestration.options import SAMPLE_CONFIG, ConfigOption
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,13 +31,6 @@ app.add_typer(mixture_app, name="mixture")
 app.add_typer(annotate_app, name="annotate")
 app.add_typer(judges_app, name="judges")
 app.command("ablate")(ablate_command)
-
-ConfigOption = Annotated[
-    Path,
-    typer.Option(
-        "--config", help="The run's configuration.", envvar="SYNPREF_CONFIG", show_default="configs/sample.yaml"
-    ),
-]
 
 
 @app.command()

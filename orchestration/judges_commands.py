@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assets.errors import ConfigError
-from assets.settings import REPOSITORY
 from assets.workspace import Workspace
+from orchestration.options import SAMPLE_CONFIG, ConfigOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from assets.llm_annotated.settings import Guidance
 
 judges_app = typer.Typer(no_args_is_help=True, help="Judges: measured on gold dev before they label anything.")
-_SAMPLE = REPOSITORY / "configs" / "sample.yaml"
 
 
 @judges_app.callback()
@@ -30,12 +29,7 @@ def _judges() -> None:
 
 @judges_app.command("qualify")
 def qualify_command(
-    config: Annotated[
-        Path,
-        typer.Option(
-            "--config", help="The run's configuration.", envvar="SYNPREF_CONFIG", show_default="configs/sample.yaml"
-        ),
-    ] = _SAMPLE,
+    config: ConfigOption = SAMPLE_CONFIG,
     round_name: Annotated[
         str | None, typer.Option("--round", help="Gold as of this round; by default the last that has gold.")
     ] = None,

@@ -13,6 +13,7 @@ from assets.filtered_mixture.retrieval import most_wanted_first
 from assets.human_gold.roster import pairs_for_people
 from assets.llm_annotated.attribute_writing import attribute_inputs, attributes_of_source
 from assets.llm_annotated.drift import Drift
+from assets.llm_annotated.gold_dev import qualification_batch
 from assets.llm_annotated.judge_checks import CHECKS, check_judges
 from assets.llm_annotated.judge_plots import qualification_plots
 from assets.llm_annotated.opening import judge_inputs
@@ -97,7 +98,7 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
             manifest,
             unchanged=done is not None,
             judges=markdown_table(found.rows()),
-            calls=markdown_table(usage_rows(lake.read("judge_requests", batch=f"qualification-{round_name}"))),
+            calls=markdown_table(usage_rows(lake.read("judge_requests", batch=qualification_batch(round_name)))),
             weighting=found.weighting,
             calibration=found.calibration,
             ways=markdown_table([asdict(way) for way in found.measures.compared] if found.measures else []),
