@@ -34,6 +34,13 @@ def judging(workspace: Workspace) -> j.Judging | None:
     return None
 
 
+def judges(workspace: Workspace) -> tuple[Judge, ...]:
+    """The judges' table of the last round's qualification; empty before it."""
+    for manifest in workspace.lake.manifests("judge_qualification", round=workspace.settings.round_names[-1]):
+        return judge_rows(Qualification.from_dict(manifest.info["qualification"]))
+    return ()
+
+
 def judge_rows(found: Qualification) -> tuple[Judge, ...]:
     """The judges' table."""
     return tuple(

@@ -55,7 +55,7 @@ def gather(workspace: Workspace, finished_at: datetime) -> s.RunSummary:
         comparison=model_sections.comparison(workspace, sets, size),
         sources=stage_sections.sources(workspace),
         agreement=stage_sections.agreement(workspace),
-        judges=stage_sections.judges(workspace),
+        judges=judge_sections.judges(workspace),
         judging=judge_sections.judging(workspace),
         rounds=stage_sections.rounds(workspace),
         round_pages=round_pages(workspace),

@@ -1,4 +1,4 @@
-"""Stage sections of the report: row accounting, sources, people, judges, rounds, decisions - from the manifests."""
+"""Stage sections of the report: row accounting, sources, people, rounds, decisions - from the manifests."""
 
 from __future__ import annotations
 
@@ -130,26 +130,6 @@ def agreement(workspace: Workspace) -> s.Agreement | None:
             )
             for p in found.people
         ),
-    )
-
-
-def judges(workspace: Workspace) -> tuple[s.Judge, ...]:
-    """The judges' last qualification."""
-    rows = workspace.lake.read("judge_qualification", round=workspace.settings.round_names[-1]).to_pylist()
-    return tuple(
-        s.Judge(
-            name=row["judge"],
-            simulated=row["simulated"],
-            n=row["num_labels"],
-            accuracy=row["accuracy"],
-            ci95=(row["low"], row["high"]) if row["low"] is not None else None,
-            position_bias=row["position_bias"],
-            self_consistency=row["self_consistency"],
-            cost_usd=row["usd"],
-            used=row["used"],
-            why=row["why"],
-        )
-        for row in rows
     )
 
 
