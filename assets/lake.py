@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets.contracts import SCHEMA_VERSION, conform, contract_of
-from assets.durable_files import sha256_of
+from assets.durable_files import replacing, sha256_of
 from assets.errors import ContractError, MissingUpstreamError, PartitionBusyError, SynprefError
 from assets.partition_writer import Manifest, PartitionWriter
 
@@ -93,9 +92,8 @@ class Lake:
         path = self.root / "_empty" / f"{table}.v{SCHEMA_VERSION}.parquet"
         if not path.exists():
             self._make_folder(path.parent)
-            temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-            pq.write_table(contract_of(table).schema.empty_table(), temporary)
-            temporary.replace(path)
+            with replacing(path) as temporary:
+                pq.write_table(contract_of(table).schema.empty_table(), temporary)
         return path
 
     # --- reading ---

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from assets import durable_files
 from assets.errors import SynprefError
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; when the block ends without an error it is synced and takes its place.
+    """Like `durable_files.replacing`, with an error that says what to do.
 
     Raises:
         SynprefError: the folder cannot be written or the disk is full; what was there before stays.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
+        with durable_files.replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise SynprefError(
             f"A result cannot be written: {error.strerror or error}.",
@@ -32,10 +27,6 @@ def replacing(path: Path) -> Iterator[Path]:
             kept="the file that was there before, if there was one",
             todo="make the folder writable and see that the disk is not full",
         ) from error
-    finally:
-        # A clean-up that fails must not hide why the write did.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-import uuid
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assets.durable_files import replacing
 from assets.errors import SynprefError
 from training.data import read_selection, read_texts
 from training.pipes import run_spec
@@ -58,13 +58,8 @@ def score_pairs(spec: ScoreSpec, log: Callable[[str], None] = lambda line: None)
             "num_truncated_tokens": pa.array(truncated, pa.int64()),
         }
     )
-    spec.output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = spec.output.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
+    with replacing(spec.output) as temporary:
         pq.write_table(table, temporary)
-        temporary.replace(spec.output)
-    finally:
-        temporary.unlink(missing_ok=True)
     wall = time.monotonic() - started
     return {
         "num_pairs": len(ids),

@@ -11,7 +11,6 @@ text, or by its `client_key`.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, BinaryIO
 
 from sqlalchemy import Engine
 
-from assets.durable_files import sync
+from assets.durable_files import replacing
 from assets.errors import SynprefError
 from assets.guidelines import Guidelines
 from assets.human_gold.bridges.intake import Delivered, Intake, Outcome
@@ -52,18 +51,10 @@ def export_tasks(
         SynprefError: the desk has no such round.
     """
     export, num_tasks = RoundExport(engine, round_name, guidelines), 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for task in export:
-                file.write(json.dumps(task, ensure_ascii=False) + "\n")
-                num_tasks += 1
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for task in export:
+            file.write(json.dumps(task, ensure_ascii=False) + "\n")
+            num_tasks += 1
     exported = Exported(num_tasks, dict(sorted(export.left_out.items())))
     detail = {"file": path.name, "tasks": num_tasks, "left_out": exported.left_out}
     write_down(engine, clock, "tasks_exported", round_name, detail)
