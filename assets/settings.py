@@ -13,7 +13,8 @@ from assets.errors import ConfigError, SynprefError
 from assets.human_gold.page.settings import PageSettings
 from assets.lake import check_slug
 from assets.llm_annotated.settings import AttributeSettings, BudgetSettings, JudgeSettings, VotingSettings
-from assets.settings_base import Count, Positive, Settings, Share
+from assets.settings_base import Count, Positive, Settings, Share, describe_validation
+from training.recipe import TrainingRecipe
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -193,42 +194,6 @@ class EmbeddingSettings(Settings):
     max_tokens: Positive = 128
 
 
-class TrainingRecipe(Settings):
-    """How one reward model is trained. Paper's values in brackets.
-
-    backbone: `scratch` (a small Llama made from nothing), `frozen_encoder` (a sentence encoder that is not
-    trained, with a head that is) or `pretrained` (any causal model through AutoModelForSequenceClassification).
-    """
-
-    backbone: Literal["scratch", "frozen_encoder", "pretrained"]
-    # A Hugging Face id, a folder or `package:NAME`; empty for `scratch`.
-    model: str = ""
-    revision: str = ""
-    # scratch only.
-    hidden_size: Positive = 160
-    num_layers: Positive = 4
-    num_heads: Positive = 4
-    vocabulary_size: Positive = 4096
-    # frozen_encoder only: width of the head's hidden layer.
-    head_size: Positive = 256
-    max_tokens: Positive = 256  # [16,384]
-    batch_pairs: Positive = 32  # [256 in the iterations, 10,240 at the end]
-    # Padded tokens computed at a time, in training and in scoring: bounds memory, changes no result but rounding.
-    micro_batch_tokens: Positive = 16_384
-    max_steps: Positive = 300
-    max_epochs: Positive = 20  # [1]
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3  # [1e-6 to 4e-6; 3e-6 at the end]
-    warmup_share: Share = 0.05
-    schedule: Literal["linear", "constant"] = "linear"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    dropout: Share = 0.0
-    eval_every: Positive = 50
-    num_evals_without_gain: Positive = 1_000_000
-    precision: Literal["float32", "bfloat16"] = "float32"
-    max_train_pairs: Positive = 1_000_000
-
-
 class ModelSettings(Settings):
     """Recipes: the loop's, the gold model's, and one per size of the suite that is trained at the end."""
 
@@ -331,11 +296,6 @@ def read_yaml(path: Path) -> dict:
     if not isinstance(value, dict):
         raise ConfigError("A configuration file must hold one mapping of settings.", where=str(path))
     return value
-
-
-def describe_validation(error: ValidationError) -> str:
-    """Pydantic's findings in one line: setting, and what is wrong with it."""
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
 
 
 def load_settings(path: str | Path) -> RunSettings:

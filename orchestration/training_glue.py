@@ -12,10 +12,10 @@ from assets import plots
 from assets.partition_writer import Manifest
 from assets.reward_models.runs import Selection, prepare_training, trained_model, trained_model_row
 from assets.reward_models.training_data import gold_of
-from assets.settings import TrainingRecipe
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
 from orchestration.glue import plot, published, run_process
+from training.recipe import TrainingRecipe
 
 
 def train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from assets.errors import SynprefError
-from assets.settings import TrainingRecipe
 from training.backbones import Backbone
-from training.batching import epoch_batches, within_budget
+from training.batching import epoch_batches
+from training.engine import Engine, LocalEngine
 from training.layout import group_rows
 from training.loss import bradley_terry
+from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow
 
 
@@ -98,7 +100,7 @@ def train(
     steps_per_epoch = -(-len(pairs) // recipe.batch_pairs)
     total = min(recipe.max_steps, recipe.max_epochs * steps_per_epoch)
     stopped = "max_steps" if total == recipe.max_steps else "max_epochs"
-    optimiser = _optimiser(backbone.module, recipe)
+    engine = LocalEngine(backbone.module, recipe)
     torch.manual_seed(seed)
     curves: list[Point] = []
     best = _Best()
@@ -107,7 +109,7 @@ def train(
         for batch in epoch_batches(lengths, recipe.batch_pairs, seed, step // steps_per_epoch):
             before = time.monotonic()
             some, sizes = [pairs[i] for i in batch], [lengths[i] for i in batch]
-            points = _step(backbone, optimiser, some, sizes, recipe, step, total)
+            points = _step(backbone, engine, some, sizes, recipe, step, total)
             trained_seconds += time.monotonic() - before
             num_pairs += len(batch)
             step += 1
@@ -136,16 +138,6 @@ def train(
     )
 
 
-def _optimiser(module: torch.nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
-    """AdamW; weight decay on matrices only, because norms and biases have no scale to shrink."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.learning_rate, fused=True)
-
-
 def learning_rate(step: int, total: int, recipe: TrainingRecipe) -> float:
     """Rate of a step, counted from 0: linear warm-up from one part to all, then constant or linear towards 0."""
     warmup = round(recipe.warmup_share * total)
@@ -158,7 +150,7 @@ def learning_rate(step: int, total: int, recipe: TrainingRecipe) -> float:
 
 def _step(
     backbone: Backbone,
-    optimiser: torch.optim.Optimizer,
+    engine: Engine,
     batch: list[EncodedPair],
     lengths: list[int],
     recipe: TrainingRecipe,
@@ -167,29 +159,26 @@ def _step(
 ) -> list[Point]:
     backbone.module.train()
     rate = learning_rate(step, total, recipe)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
     # The loss is normalised by the pairs of the whole step, however many parts it is computed in.
     total_weight = sum(pair.weight for pair in batch)
     loss_sum = 0.0
     done: list[EncodedPair] = []
     parts: list[torch.Tensor] = []
-    for part in within_budget(lengths, recipe.micro_batch_tokens):
+    micro_batches = list(backbone.micro_batches(lengths, recipe.micro_batch_tokens))
+    for part in micro_batches:
         some = [batch[i] for i in part]
         scores = backbone.scores([row for pair in some for row in (pair.chosen, pair.rejected)])
         weights = torch.tensor([pair.weight for pair in some], device=scores.device)
         loss = (bradley_terry(scores[0::2], scores[1::2]) * weights).sum() / total_weight
         if not torch.isfinite(loss):
             raise _non_finite(some, scores, step)
-        loss.backward()
+        engine.backward(loss, last=part is micro_batches[-1])
         loss_sum += loss.item()
         done += some
         parts.append(scores.detach().float())
-    norm = torch.nn.utils.clip_grad_norm_(backbone.module.parameters(), recipe.max_grad_norm)
-    if not torch.isfinite(norm):
+    norm = engine.step(rate)
+    if not math.isfinite(norm):
         raise _non_finite(done, torch.cat(parts), step)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
     both = torch.cat(parts)
     good, bad = both[0::2], both[1::2]
     values = {
@@ -199,7 +188,7 @@ def _step(
         "reward_min": both.min().item(),
         "reward_mean": both.mean().item(),
         "reward_max": both.max().item(),
-        "grad_norm": norm.item(),
+        "grad_norm": norm,
         "learning_rate": rate,
         "tokens": float(sum(lengths)),
     }
@@ -255,7 +244,7 @@ def score_rows(
     groups = group_rows(rows)
     lengths = [backbone.num_tokens([rows[i] for i in group]) for group in groups]
     with torch.inference_mode():
-        for batch in within_budget(lengths, max_tokens):
+        for batch in backbone.micro_batches(lengths, max_tokens):
             at = [i for group in batch for i in groups[group]]
             scores[at] = backbone.scores([rows[i] for i in at]).double().cpu().numpy()
             progress(len(at))

@@ -9,7 +9,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assets.errors import ConfigError
-from assets.settings import TrainingRecipe, describe_validation
+from assets.settings_base import describe_validation
+from training.recipe import TrainingRecipe
 
 
 class Spec(BaseModel):

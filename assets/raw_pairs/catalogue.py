@@ -14,7 +14,8 @@ from assets.durable_files import write_atomically
 from assets.errors import ConfigError
 from assets.raw_pairs.remote_files import is_url
 from assets.raw_pairs.source_entry import LabelOrigin, SourceEntry
-from assets.settings import describe_validation, read_yaml
+from assets.settings import read_yaml
+from assets.settings_base import describe_validation
 from assets.workspace import Workspace, data_folder, home_folder
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")

@@ -21,8 +21,8 @@ from assets.contracts import from_rows
 from assets.durable_files import write_atomically
 from assets.errors import SynprefError
 from assets.partition_writer import Manifest
-from assets.settings import TrainingRecipe
 from assets.workspace import Workspace
+from training.recipe import TrainingRecipe
 
 SELECTION = pa.schema([("pair_id", pa.string()), ("chosen", pa.int8()), ("weight", pa.float64())])
 """A selection: which pairs, and which response of each is chosen."""

@@ -9,8 +9,8 @@ from assets.accounting import StageCounts
 from assets.errors import MissingUpstreamError
 from assets.pool import pool_with_splits
 from assets.reward_models.runs import SELECTION, Selection, select_labels
-from assets.settings import TrainingRecipe
 from assets.workspace import Workspace
+from training.recipe import TrainingRecipe
 
 
 def silver_of(workspace: Workspace, round_name: str) -> Selection:

@@ -317,9 +317,9 @@ def test_evaluation_page_escapes_and_shows_what_was_not_scored():
 @pytest.mark.slow
 def test_command_scores_with_a_model(tmp_path):
     """An untrained model of the sample's kind, saved and loaded as training does it."""
-    from assets.settings import TrainingRecipe
     from training.backbones import build_backbone
     from training.checkpoint import write_manifest
+    from training.recipe import TrainingRecipe
 
     rows = [{"prompt": f"p{k}", "response_a": "yes", "response_b": f"no {k}", "preferred": "a"} for k in range(22)]
     bench = write_pairs(tmp_path / "bench.parquet", rows)

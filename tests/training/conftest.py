@@ -12,7 +12,7 @@ import pytest
 
 import training  # noqa: F401 (sets how threads wait, before torch is loaded)
 from assets.identity import identify_pair
-from assets.settings import TrainingRecipe
+from training.recipe import TrainingRecipe
 from training.specs import TrainSpec
 
 WORDS = ("river", "stone", "lamp", "garden", "winter", "copper")

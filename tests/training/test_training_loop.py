@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from assets.settings import TrainingRecipe
 from training.backbones.scratch import ScratchBackbone
+from training.batching import within_budget
 from training.data import PairText, label_pairs
 from training.loop import EncodedPair, NonFiniteLossError, learning_rate, pair_margins, train
+from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow
 from training.train import encode_pairs, pair_items
 
@@ -49,6 +50,9 @@ class OneWeight:
 
     def num_tokens(self, rows) -> int:
         return len(rows)
+
+    def micro_batches(self, lengths, max_tokens):
+        return within_budget(lengths, max_tokens)
 
     def scores(self, rows) -> torch.Tensor:
         return self.module(torch.tensor(np.stack([row.response for row in rows]))).squeeze(1)

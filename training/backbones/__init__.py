@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from assets.errors import ConfigError
-from assets.settings import TrainingRecipe
 from training.data import Item
+from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class Backbone(Protocol):
 
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """What rows cost when they are scored together, for batching."""
+
+    def micro_batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+        """Which of several groups of rows, of these costs, are computed together within so many tokens."""
 
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """float32[len(rows)]; neighbours that share a prompt may share its computation."""

@@ -7,7 +7,7 @@ The encoder itself is loaded only when a text is not in the cache.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from torch import nn
 
 from assets.errors import SynprefError
 from assets.identity import Turn
-from assets.settings import TrainingRecipe
+from training.batching import within_budget
 from training.data import Item
 from training.embedding_cache import EmbeddingCache, text_key
 from training.model_location import ModelLocation, locate_model
+from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow
 
 _ENCODER_BATCH = 32
@@ -198,6 +199,10 @@ class FrozenEncoderBackbone:
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """A row is one vector, whatever its text was."""
         return len(rows)
+
+    def micro_batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+        """See `Backbone`."""
+        return within_budget(lengths, max_tokens)
 
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """See `Backbone`."""

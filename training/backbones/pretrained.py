@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import torch
 
 from assets.errors import ConfigError, SynprefError
 from assets.identity import Turn
-from assets.settings import TrainingRecipe
+from training.batching import within_budget
 from training.data import Item
 from training.layout import lay_out, num_tokens
 from training.model_location import ModelLocation, locate_model
+from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow, encode_items
 
 
@@ -110,6 +111,10 @@ class PretrainedBackbone:
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """See `Backbone`."""
         return num_tokens(rows)
+
+    def micro_batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+        """See `Backbone`."""
+        return within_budget(lengths, max_tokens)
 
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """See `Backbone`; the head works in float32 on the last tokens alone."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from assets.settings import TrainingRecipe
 from training.backbones.small_llama import LlamaShape, SmallLlama
+from training.batching import within_budget
 from training.byte_level import ByteLevelTokeniser
 from training.data import Item
 from training.layout import lay_out, num_tokens
+from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow, encode_items
 
 
@@ -69,6 +70,10 @@ class ScratchBackbone:
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """See `Backbone`."""
         return num_tokens(rows)
+
+    def micro_batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+        """See `Backbone`."""
+        return within_budget(lengths, max_tokens)
 
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """See `Backbone`."""
