@@ -3,6 +3,7 @@
 A run of what is finished does nothing.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -24,17 +25,17 @@ SHORTEST_LIFE_S, LONGEST_LIFE_S = 4.0, 80.0
 """From the middle of the start to well beyond the slowest step, so that some lives get somewhere."""
 
 
-def children_of(pid: int) -> list[int]:
+def alive_in_session(pid: int) -> list[int]:
     """Processes of the session that a run started; a killed parent does not take them along."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                # The fourth field after the command's name is the session.
+                # After the command's name come the state (Z: dead already) and, as the fourth field, the session.
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if int(fields[3]) == pid:
+            if int(fields[3]) == pid and fields[0] != "Z":
                 found.append(int(folder.name))
     return found
 
@@ -52,8 +53,11 @@ def run_for(life_s: float, config: Path, environment: dict[str, str]) -> int | N
     try:
         _, errors = process.communicate(timeout=life_s)
     except subprocess.TimeoutExpired:
-        for pid in children_of(process.pid):
-            os.kill(pid, signal.SIGKILL)
+        # Again until none is left: one may end by itself, or start another, while they are being killed.
+        while pids := alive_in_session(process.pid):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         process.communicate()
         return None
     assert process.returncode == 0, errors.decode()[-3000:]
