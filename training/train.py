@@ -19,8 +19,9 @@ from evaluation.intervals import estimate_accuracy
 from training.backbones import Backbone, build_backbone
 from training.checkpoint import output_folder, write_manifest
 from training.data import Item, LabelledPair, label_pairs, read_selection, read_texts, refuse_leakage
-from training.loop import EncodedPair, Point, TrainingOutcome, train
+from training.loop import Point, TrainingOutcome, train
 from training.loss import fit_temperature
+from training.pairs import EncodedPair, ListedPairs, PairSource
 from training.pipes import run_spec
 from training.specs import TrainSpec
 from training.tracking import Tracker, tracked
@@ -63,7 +64,14 @@ def train_model(spec: TrainSpec, log: Callable[[str], None] = lambda line: None)
         )
     params = {"name": spec.name, "seed": spec.seed, "num_train_pairs": len(encoded), **_flat(spec.recipe.model_dump())}
     with tracked(spec.mlflow, params) as tracker, output_folder(spec.output_dir) as folder:
-        outcome = _train(backbone, encoded, dev_encoded, spec, tracker, log)
+        outcome = _train(
+            backbone,
+            ListedPairs(encoded, backbone.num_tokens),
+            ListedPairs(dev_encoded, backbone.num_tokens),
+            spec,
+            tracker,
+            log,
+        )
         temperature = fit_temperature(outcome.dev_margins)
         sha = write_manifest(folder, backbone.save(folder), backbone.weights_file, temperature)
         write_curves(outcome.curves, folder / "curves.parquet")
@@ -139,8 +147,8 @@ def write_curves(points: Sequence[Point], path: Path) -> None:
 
 def _train(
     backbone: Backbone,
-    pairs: Sequence[EncodedPair],
-    dev: Sequence[EncodedPair],
+    pairs: PairSource,
+    dev: PairSource,
     spec: TrainSpec,
     tracker: Tracker,
     log: Callable[[str], None],
