@@ -11,9 +11,9 @@ from training.batching import within_budget
 from training.data import PairText, label_pairs
 from training.loop import NonFiniteLossError, learning_rate, pair_margins, train
 from training.pairs import EncodedPair, ListedPairs
+from training.prepare import encode_pairs, pair_items
 from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow
-from training.train import encode_pairs, pair_items
 
 
 def ignore(points, step, total):

@@ -8,53 +8,14 @@ from typing import Any
 
 import torch
 
-from assets.errors import ConfigError, SynprefError
-from assets.identity import Turn
+from assets.errors import ConfigError
 from training.batching import within_budget
 from training.data import Item
 from training.layout import lay_out, num_tokens
 from training.model_location import ModelLocation, locate_model
 from training.recipe import TrainingRecipe
+from training.template_tokeniser import template_tokeniser
 from training.tokenising import EncodedRow, encode_items
-
-
-class TemplateTokeniser:
-    """A model's own tokenizer behind `training.tokenising.ChatTokeniser`.
-
-    The chat template writes BOS where the model wants one, and no token is added to rendered text, so BOS is
-    never doubled. We add no system prompt; a template may write one of its own.
-    """
-
-    def __init__(self, tokenizer: Any) -> None:
-        if not tokenizer.chat_template:
-            raise ConfigError(
-                "The model's tokenizer has no chat template.", where=tokenizer.name_or_path, todo="use a chat model"
-            )
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        self.tokenizer = tokenizer
-
-    def render(self, turns: Sequence[Turn], *, open_reply: bool) -> str:
-        """See `ChatTokeniser`; transformers renders in a sandbox.
-
-        Raises:
-            SynprefError: the model's template refuses the conversation, e.g. two user turns in a row.
-        """
-        from jinja2 import TemplateError
-
-        messages = [{"role": role, "content": content} for role, content in turns]
-        try:
-            return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_reply)
-        except TemplateError as error:
-            raise SynprefError(
-                f"The model's chat template refuses a conversation: {error}.",
-                where=f"roles {[role for role, _ in turns]}, beginning {turns[0][1][:80]!r}",
-                todo="leave such pairs out of the selection",
-            ) from error
-
-    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """See `ChatTokeniser`."""
-        return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"] if texts else []
 
 
 class PretrainedBackbone:
@@ -62,11 +23,13 @@ class PretrainedBackbone:
 
     weights_file = "model.safetensors"
 
-    def __init__(self, module: Any, tokeniser: TemplateTokeniser, max_tokens: int, precision: str) -> None:
+    def __init__(self, module: Any, tokenizer: Any, max_tokens: int, precision: str) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.module = module.to(self.device)
-        self._tokeniser = tokeniser
-        self._max_tokens = max_tokens
+        self._tokenizer = tokenizer
+        self.cached_tokeniser = template_tokeniser(tokenizer)
+        module.config.pad_token_id = tokenizer.pad_token_id
+        self.max_tokens = max_tokens
         self._precision = precision
 
     @classmethod
@@ -84,7 +47,7 @@ class PretrainedBackbone:
                 where="recipe.max_tokens",
                 todo="lower it",
             )
-        return cls(module, TemplateTokeniser(tokenizer), recipe.max_tokens, recipe.precision)
+        return cls(module, tokenizer, recipe.max_tokens, recipe.precision)
 
     @classmethod
     def load(cls, folder: Path, max_tokens: int | None, precision: str) -> PretrainedBackbone:
@@ -95,18 +58,23 @@ class PretrainedBackbone:
         precision = precision if torch.cuda.is_available() else "float32"
         module, tokenizer = _load(ModelLocation(str(folder)))
         max_tokens = max_tokens or module.config.max_position_embeddings
-        return cls(module.eval(), TemplateTokeniser(tokenizer), max_tokens, precision)
+        return cls(module.eval(), tokenizer, max_tokens, precision)
 
     def save(self, folder: Path) -> dict:
         """See `Backbone`."""
         # One file, so that one hash stands for the weights.
         self.module.save_pretrained(folder, max_shard_size="100TB")
-        self._tokeniser.tokenizer.save_pretrained(folder)
-        return {"backbone": "pretrained", "max_tokens": self._max_tokens, "precision": self._precision}
+        self._tokenizer.save_pretrained(folder)
+        return {
+            "backbone": "pretrained",
+            "max_tokens": self.max_tokens,
+            "precision": self._precision,
+            "tokens": {**self.cached_tokeniser.describe(), "padding_token": self._tokenizer.pad_token},
+        }
 
     def encode(self, items: Sequence[Item]) -> list[EncodedRow]:
         """See `Backbone`."""
-        return encode_items(items, self._tokeniser, self._max_tokens)
+        return encode_items(items, self.cached_tokeniser, self.max_tokens)
 
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """See `Backbone`."""
@@ -118,7 +86,7 @@ class PretrainedBackbone:
 
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """See `Backbone`; the head works in float32 on the last tokens alone."""
-        batch = lay_out(rows, pad_id=self._tokeniser.tokenizer.pad_token_id).to(self.device)
+        batch = lay_out(rows, pad_id=self._tokenizer.pad_token_id).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
             hidden = self.module.base_model(
                 input_ids=batch.input_ids, position_ids=batch.position_ids, attention_mask=batch.mask, use_cache=False
@@ -155,6 +123,4 @@ def _load(location: ModelLocation) -> tuple[Any, Any]:
         module.is_quantized = False
         if hasattr(module.config, "quantization_config"):
             del module.config.quantization_config
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    module.config.pad_token_id = tokenizer.pad_token_id
     return module, tokenizer
