@@ -77,6 +77,11 @@ class ByteLevelTokeniser:
         """Id of the padding token."""
         return self._tokenizer.get_vocab()[PAD]
 
+    @property
+    def added_tokens(self) -> tuple[str, ...]:
+        """See `ChatTokeniser`."""
+        return PAD, OPEN, CLOSE
+
     def render(self, turns: Sequence[Turn], *, open_reply: bool) -> str:
         """See `ChatTokeniser`."""
         messages = [{"role": role, "content": content} for role, content in turns]

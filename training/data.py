@@ -86,7 +86,7 @@ def read_texts(files: Sequence[Path], pair_ids: Collection[str]) -> dict[str, Pa
     for path in files:
         try:
             with pq.ParquetFile(path) as file:
-                _check_columns(file.schema_arrow, path)
+                check_text_columns(file.schema_arrow, path)
                 for group in range(file.num_row_groups):
                     for row in _wanted_rows(file, group, wanted):
                         texts.setdefault(row["pair_id"], _pair_text(row))
@@ -95,7 +95,8 @@ def read_texts(files: Sequence[Path], pair_ids: Collection[str]) -> dict[str, Pa
     return texts
 
 
-def _check_columns(schema: pa.Schema, path: Path) -> None:
+def check_text_columns(schema: pa.Schema, path: Path) -> None:
+    """Raise ContractError where a text file lacks a column or has it of another type."""
     expected = contract_of("pairs").schema
     wrong = [
         name
@@ -180,10 +181,14 @@ def refuse_leakage(train: Sequence[LabelledPair], dev: Sequence[LabelledPair]) -
     """Raise when a prompt of the dev pairs is trained on: dev would choose the checkpoint that remembers best."""
     shared = {pair.cluster for pair in train} & {pair.cluster for pair in dev}
     if shared:
-        example = next(pair.pair_id for pair in train if pair.cluster in shared)
-        raise SynprefError(
-            f"{len(shared)} prompts are in the training and in the dev selection.",
-            where=f"e.g. the prompt of training pair {example}",
-            kept="nothing was trained",
-            todo="select training pairs from the train split only",
-        )
+        raise leakage_error(len(shared), next(pair.pair_id for pair in train if pair.cluster in shared))
+
+
+def leakage_error(num_prompts: int, training_pair: str) -> SynprefError:
+    """What is said of prompts that are both trained on and in dev."""
+    return SynprefError(
+        f"{num_prompts} prompts are in the training and in the dev selection.",
+        where=f"e.g. the prompt of training pair {training_pair}",
+        kept="nothing was trained",
+        todo="select training pairs from the train split only",
+    )

@@ -17,23 +17,13 @@ from training.batching import epoch_batches
 from training.engine import Engine, LocalEngine
 from training.layout import group_rows
 from training.loss import bradley_terry
+from training.pairs import EncodedPair, PairSource
 from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow
 
 
 class NonFiniteLossError(SynprefError):
     """Training met a loss that is not a number."""
-
-
-@dataclass(frozen=True)
-class EncodedPair:
-    """A labelled pair as the backbone reads it; `weight` above 0."""
-
-    pair_id: str
-    chosen: EncodedRow
-    rejected: EncodedRow
-    weight: float
-    cluster: str
 
 
 @dataclass(frozen=True)
@@ -82,8 +72,8 @@ class _Best:
 
 def train(
     backbone: Backbone,
-    pairs: Sequence[EncodedPair],
-    dev: Sequence[EncodedPair],
+    pairs: PairSource,
+    dev: PairSource,
     recipe: TrainingRecipe,
     seed: int,
     on_points: Callable[[Sequence[Point], int, int], None],
@@ -96,7 +86,7 @@ def train(
     Raises:
         NonFiniteLossError: a loss is NaN or infinite; names the pairs of the step that have such scores.
     """
-    lengths = [backbone.num_tokens([pair.chosen, pair.rejected]) for pair in pairs]
+    lengths = pairs.lengths
     steps_per_epoch = -(-len(pairs) // recipe.batch_pairs)
     total = min(recipe.max_steps, recipe.max_epochs * steps_per_epoch)
     stopped = "max_steps" if total == recipe.max_steps else "max_epochs"
@@ -108,12 +98,12 @@ def train(
     while step < total and stopped != "no_gain":
         for batch in epoch_batches(lengths, recipe.batch_pairs, seed, step // steps_per_epoch):
             before = time.monotonic()
-            some, sizes = [pairs[i] for i in batch], [lengths[i] for i in batch]
+            some, sizes = [pairs[i] for i in batch.tolist()], lengths[batch].tolist()
             points = _step(backbone, engine, some, sizes, recipe, step, total)
             trained_seconds += time.monotonic() - before
             num_pairs += len(batch)
             step += 1
-            if dev and (step % recipe.eval_every == 0 or step == total):
+            if len(dev) and (step % recipe.eval_every == 0 or step == total):
                 points += _evaluate(backbone, dev, recipe, step, best)
             curves += points
             on_points(points, step, total)
@@ -128,7 +118,7 @@ def train(
     return TrainingOutcome(
         steps=step,
         epochs=round(step / steps_per_epoch, 3),
-        best_step=best.step if dev else step,
+        best_step=best.step if len(dev) else step,
         dev_margins=best.margins if best.margins is not None else np.zeros(0),
         train_loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
         seconds=time.monotonic() - started,
@@ -208,9 +198,7 @@ def _non_finite(pairs: Sequence[EncodedPair], scores: torch.Tensor, step: int) -
     )
 
 
-def _evaluate(
-    backbone: Backbone, dev: Sequence[EncodedPair], recipe: TrainingRecipe, step: int, best: _Best
-) -> list[Point]:
+def _evaluate(backbone: Backbone, dev: PairSource, recipe: TrainingRecipe, step: int, best: _Best) -> list[Point]:
     margins = pair_margins(backbone, dev, recipe.micro_batch_tokens)
     accuracy = float(np.mean(margins > 0))
     loss = float(np.mean(np.logaddexp(0.0, -margins)))
@@ -221,10 +209,16 @@ def _evaluate(
     return [Point(step, "dev/accuracy", accuracy), Point(step, "dev/loss", loss)]
 
 
-def pair_margins(backbone: Backbone, pairs: Sequence[EncodedPair], max_tokens: int) -> NDArray[np.float64]:
+def pair_margins(backbone: Backbone, pairs: PairSource, max_tokens: int) -> NDArray[np.float64]:
     """Chosen minus rejected score of every pair, float64[n]."""
-    scores = score_rows(backbone, [row for pair in pairs for row in (pair.chosen, pair.rejected)], max_tokens)
-    return scores[0::2] - scores[1::2]
+    backbone.module.eval()
+    margins = np.zeros(len(pairs))
+    with torch.inference_mode():
+        for batch in backbone.micro_batches(pairs.lengths, max_tokens):
+            rows = [row for pair in map(pairs.__getitem__, batch) for row in (pair.chosen, pair.rejected)]
+            scores = backbone.scores(rows).double().cpu().numpy()
+            margins[batch] = scores[0::2] - scores[1::2]
+    return margins
 
 
 def score_rows(

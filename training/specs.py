@@ -50,6 +50,7 @@ class TrainSpec(Spec):
         train_selection: Parquet with `pair_id`, `chosen` (1 or 2, canonical order) and `weight`.
         dev_selection: the same, of pairs that choose the checkpoint and fit the temperature; None for neither.
         embedding_cache: folder of embeddings shared between runs (`frozen_encoder` only); None keeps none.
+        token_cache: folder of tokens shared between runs (`pretrained` only); None keeps none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class TrainSpec(Spec):
     recipe: TrainingRecipe
     mlflow: MLflowSpec | None = None
     embedding_cache: Path | None = None
+    token_cache: Path | None = None
 
 
 class ScoreSpec(Spec):
@@ -71,7 +73,7 @@ class ScoreSpec(Spec):
         text_files: as for training.
         selection: Parquet with `pair_id`.
         output: Parquet with `pair_id`, `score_1`, `score_2`, `num_truncated_tokens`, sorted by pair.
-        embedding_cache: as for training.
+        embedding_cache, token_cache: as for training.
         max_tokens: truncate to this many tokens; by default as the model was trained.
     """
 
@@ -80,6 +82,7 @@ class ScoreSpec(Spec):
     selection: Path
     output: Path
     embedding_cache: Path | None = None
+    token_cache: Path | None = None
     max_tokens: int | None = Field(default=None, gt=0)
 
 

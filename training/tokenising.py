@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,10 @@ from training.data import Item
 
 # At least this share of the budget stays with the prompt's end, however long the response is.
 MIN_PROMPT_SHARE = 0.25
+PROBE_TURNS, PROBE_REPLY = (("user", "Is it?"),), "Yes."
+"""A conversation by which a template is tried out."""
+# Replies whose first letters a tokenizer may join to what stands before them.
+_JOINING = (PROBE_REPLY, "\n\nYes.", " Yes.", "1", ".")
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,69 @@ class EncodedRow:
 class ChatTokeniser(Protocol):
     """What a tokenizer must do: render turns with its chat template, and turn rendered text into ids."""
 
+    @property
+    def added_tokens(self) -> Iterable[str]:
+        """Texts that are one token wherever they stand, so that what is before them never joins what is after."""
+
     def render(self, turns: Sequence[Turn], *, open_reply: bool) -> str:
         """The conversation as text; `open_reply` ends it where the assistant's reply would begin."""
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of already rendered texts. No token is added: the template has written BOS if there is one."""
+
+
+class Splitter:
+    """Cuts rendered conversations into the prompt, which responses share, and the reply.
+
+    The cut depends on the prompt alone, never on the response. It is after the last added token before the reply,
+    since a tokenizer joins nothing across one. Cut where the reply begins, a reply that begins with a line break
+    would be tokenised otherwise than in the whole text, whose role line ends with one. Where there is no such token,
+    the cut is there nevertheless, and not exact.
+
+    Attributes:
+        exact: whether the ids of both parts are those of the whole text, whatever the reply begins with.
+    """
+
+    def __init__(self, tokeniser: ChatTokeniser) -> None:
+        self._tokeniser = tokeniser
+        opened = tokeniser.render(PROBE_TURNS, open_reply=True)
+        head = _common_prefix(opened, self.whole(PROBE_TURNS, PROBE_REPLY))
+        for cut in (len(self._up_to_added_token(head)), len(head)):
+            self._from_end = len(opened) - cut
+            self.exact = all(self._joins_exactly(reply) for reply in _JOINING)
+            if self.exact:
+                break
+
+    def whole(self, turns: tuple[Turn, ...], response: str) -> str:
+        """The conversation with its reply, as text."""
+        return self._tokeniser.render((*turns, ("assistant", response)), open_reply=False)
+
+    def prompt(self, turns: tuple[Turn, ...]) -> str:
+        """The prompt's part of a conversation's text."""
+        opened = self._tokeniser.render(turns, open_reply=True)
+        return opened[: len(opened) - self._from_end]
+
+    def split(self, prompt: str, turns: tuple[Turn, ...], *responses: str) -> tuple[str, list[str]]:
+        """The part of the text that all responses share, and the rest for each.
+
+        Args:
+            prompt: as `prompt` gives it. Less is shared where the template writes a prompt otherwise once it is
+                answered, as those do that look at the last turn.
+        """
+        texts = [self.whole(turns, response) for response in responses]
+        for text in texts:
+            if not text.startswith(prompt):
+                prompt = self._up_to_added_token(_common_prefix(prompt, text))
+        return prompt, [text[len(prompt) :] for text in texts]
+
+    def _up_to_added_token(self, text: str) -> str:
+        ends = [text.rfind(token) + len(token) for token in self._tokeniser.added_tokens if token in text]
+        return text[: max(ends, default=len(text))]
+
+    def _joins_exactly(self, reply: str) -> bool:
+        prompt, (rest,) = self.split(self.prompt(PROBE_TURNS), PROBE_TURNS, reply)
+        first, second, together = self._tokeniser.token_ids([prompt, rest, prompt + rest])
+        return [*first, *second] == list(together)
 
 
 def encode_items(items: Sequence[Item], tokeniser: ChatTokeniser, max_tokens: int) -> list[EncodedRow]:
@@ -54,22 +116,37 @@ def encode_items(items: Sequence[Item], tokeniser: ChatTokeniser, max_tokens: in
     Args:
         max_tokens: prompt and response together, at most.
     """
-    opened: dict[tuple[Turn, ...], str] = {}
+    if not items:
+        return []
+    splitter = Splitter(tokeniser)
+    prompts: dict[tuple[Turn, ...], str] = {}
     positions: dict[str, int] = {}
     replies: list[str] = []
     prompt_of: list[int] = []
     for turns, response in items:
         key = tuple(turns)
-        if key not in opened:
-            opened[key] = tokeniser.render(key, open_reply=True)
-        whole = tokeniser.render((*key, ("assistant", response)), open_reply=False)
-        # A template may open a reply otherwise than it writes a finished one: what they share is the prompt.
-        prompt = _common_prefix(opened[key], whole)
+        if key not in prompts:
+            prompts[key] = splitter.prompt(key)
+        prompt, (reply,) = splitter.split(prompts[key], key, response)
         prompt_of.append(positions.setdefault(prompt, len(positions)))
-        replies.append(whole[len(prompt) :])
+        replies.append(reply)
     prompt_ids = [np.asarray(ids, dtype=np.int32) for ids in tokeniser.token_ids(list(positions))]
     reply_ids = [np.asarray(ids, dtype=np.int32) for ids in tokeniser.token_ids(replies)]
     return [truncate(prompt_ids[at], reply, max_tokens) for at, reply in zip(prompt_of, reply_ids, strict=True)]
+
+
+def kept_tokens(
+    num_prompt: NDArray[np.int64], num_response: NDArray[np.int64], max_tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many tokens `truncate` leaves of prompts and responses, from their numbers, int64[n] each.
+
+    >>> [kept.tolist() for kept in kept_tokens(np.array([10, 10, 2]), np.array([4, 12, 3]), 8)]
+    [[4, 2, 2], [4, 6, 3]]
+    """
+    least_prompt = np.minimum(num_prompt, min(max(1, int(max_tokens * MIN_PROMPT_SHARE)), max_tokens - 1))
+    excess = np.maximum(num_prompt + num_response - max_tokens, 0)
+    prompt = np.where(excess > 0, np.maximum(least_prompt, num_prompt - excess), num_prompt)
+    return prompt, np.minimum(num_response, max_tokens - prompt)
 
 
 def truncate(prompt: NDArray, response: NDArray, max_tokens: int) -> EncodedRow:
@@ -85,7 +162,7 @@ def truncate(prompt: NDArray, response: NDArray, max_tokens: int) -> EncodedRow:
     excess = len(prompt) + len(response) - max_tokens
     if excess <= 0:
         return EncodedRow(prompt, response)
-    least_prompt = min(len(prompt), max(1, int(max_tokens * MIN_PROMPT_SHARE)))
+    least_prompt = min(len(prompt), max(1, int(max_tokens * MIN_PROMPT_SHARE)), max_tokens - 1)
     keep_prompt = max(least_prompt, len(prompt) - excess)
     keep_response = min(len(response), max_tokens - keep_prompt)
     if keep_response < len(response):

@@ -138,6 +138,7 @@ def prepare_training(
             "tags": dict(tags),
         },
         "embedding_cache": str(workspace.home / "embeddings"),
+        "token_cache": str(workspace.home / "tokens"),
     }
     write_atomically(run.spec, json.dumps(spec, indent=1))
     return run
@@ -177,6 +178,7 @@ def prepare_scoring(
         "selection": str(folder / "pairs.parquet"),
         "output": str(run.output),
         "embedding_cache": str(workspace.home / "embeddings"),
+        "token_cache": str(workspace.home / "tokens"),
     }
     write_atomically(run.spec, json.dumps(spec, indent=1))
     return run

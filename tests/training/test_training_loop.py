@@ -9,10 +9,11 @@ import torch
 from training.backbones.scratch import ScratchBackbone
 from training.batching import within_budget
 from training.data import PairText, label_pairs
-from training.loop import EncodedPair, NonFiniteLossError, learning_rate, pair_margins, train
+from training.loop import NonFiniteLossError, learning_rate, pair_margins, train
+from training.pairs import EncodedPair, ListedPairs
+from training.prepare import encode_pairs, pair_items
 from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow
-from training.train import encode_pairs, pair_items
 
 
 def ignore(points, step, total):
@@ -33,7 +34,7 @@ def ready(pairs):
         }
         labelled, counts = label_pairs(labels, texts)
         backbone = ScratchBackbone.create(recipe, [i for pair in labelled for i in pair_items(pair)], seed)
-        return backbone, encode_pairs(backbone, labelled, counts)[0]
+        return backbone, ListedPairs(encode_pairs(backbone, labelled, counts)[0], backbone.num_tokens)
 
     return make
 
@@ -64,11 +65,18 @@ def number_pair(name: str, chosen: float, rejected: float, weight: float = 1.0) 
     return EncodedPair(name, *rows, weight, name)
 
 
+def listed(*pairs: EncodedPair) -> ListedPairs:
+    return ListedPairs(pairs, len)
+
+
+NONE = listed()
+
+
 def test_every_parameter_changes_in_one_step(ready, tiny_recipe):
     recipe = tiny_recipe(max_steps=1, batch_pairs=48)
     backbone, encoded = ready(recipe)
     before = {name: tensor.clone() for name, tensor in backbone.module.state_dict().items()}
-    train(backbone, encoded, [], recipe, 0, ignore)
+    train(backbone, encoded, NONE, recipe, 0, ignore)
     after = backbone.module.state_dict()
     assert [name for name in before if torch.equal(before[name], after[name])] == []
 
@@ -78,7 +86,7 @@ def test_parts_of_a_step_add_up_to_the_whole_step(ready, tiny_recipe):
     for budget in (100_000, 64):
         recipe = tiny_recipe(micro_batch_tokens=budget)
         backbone, encoded = ready(recipe)
-        outcome = train(backbone, encoded, [], recipe, 0, ignore)
+        outcome = train(backbone, encoded, NONE, recipe, 0, ignore)
         outcomes.append((outcome.train_loss, pair_margins(backbone, encoded, 4096)))
     assert outcomes[0][0] == pytest.approx(outcomes[1][0], rel=1e-4)
     np.testing.assert_allclose(outcomes[0][1], outcomes[1][1], rtol=1e-2, atol=1e-4)
@@ -91,7 +99,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_pair(bad, side):
     poisoned = number_pair("poisoned", *((bad, 0.0) if side == "chosen" else (0.0, bad)))
     recipe = TrainingRecipe(backbone="scratch", batch_pairs=3, max_steps=10, micro_batch_tokens=2)
     with pytest.raises(NonFiniteLossError, match=r"step \d+ is not finite") as caught:
-        train(OneWeight(1.0), [*good, poisoned], [], recipe, 0, ignore)
+        train(OneWeight(1.0), listed(*good, poisoned), NONE, recipe, 0, ignore)
     assert "poisoned" in str(caught.value)
     assert "good_" not in str(caught.value)
 
@@ -100,8 +108,8 @@ def test_the_checkpoint_with_the_highest_dev_accuracy_is_kept_whatever_came_late
     # Training pushes the weight up from 0. Dev pair a is right for any weight above 0; at step 1 all dev pairs
     # that are right then are right for good, so the earliest of the equally accurate, lowest-loss wins: the dev
     # pair whose loss grows with the weight makes step 1 the best one.
-    train_pairs = [number_pair(f"t{n}", 1.0, 0.0) for n in range(4)]
-    dev = [number_pair("a", 0.1, 0.0), *[number_pair(f"b{n}", 0.0, 5.0) for n in range(3)]]
+    train_pairs = listed(*[number_pair(f"t{n}", 1.0, 0.0) for n in range(4)])
+    dev = listed(number_pair("a", 0.1, 0.0), *[number_pair(f"b{n}", 0.0, 5.0) for n in range(3)])
     recipe = TrainingRecipe(
         backbone="scratch", batch_pairs=4, max_steps=20, eval_every=1, learning_rate=0.1, schedule="constant"
     )
@@ -114,8 +122,8 @@ def test_the_checkpoint_with_the_highest_dev_accuracy_is_kept_whatever_came_late
 
 
 def test_training_stops_when_dev_gains_nothing_for_long_enough():
-    pairs = [number_pair(f"t{n}", 1.0, 0.0) for n in range(4)]
-    dev = [number_pair("d", 0.0, 1.0)]
+    pairs = listed(*[number_pair(f"t{n}", 1.0, 0.0) for n in range(4)])
+    dev = listed(number_pair("d", 0.0, 1.0))
     recipe = TrainingRecipe(
         backbone="scratch", batch_pairs=4, max_steps=50, eval_every=2, num_evals_without_gain=3, learning_rate=0.1
     )
@@ -127,9 +135,9 @@ def test_training_stops_when_dev_gains_nothing_for_long_enough():
     ("max_steps", "max_epochs", "steps", "why"), [(5, 100, 5, "max_steps"), (100, 3, 9, "max_epochs")]
 )
 def test_a_training_has_the_steps_its_recipe_allows(max_steps, max_epochs, steps, why):
-    pairs = [number_pair(f"t{n}", 1.0, 0.0) for n in range(10)]
+    pairs = listed(*[number_pair(f"t{n}", 1.0, 0.0) for n in range(10)])
     recipe = TrainingRecipe(backbone="scratch", batch_pairs=4, max_steps=max_steps, max_epochs=max_epochs)
-    outcome = train(OneWeight(), pairs, [], recipe, 0, ignore)
+    outcome = train(OneWeight(), pairs, NONE, recipe, 0, ignore)
     assert (outcome.steps, outcome.stopped_because, outcome.best_step) == (steps, why, steps)
 
 
@@ -138,7 +146,7 @@ def test_a_pairs_weight_scales_its_pull():
     moved = []
     for up, down in ((3.0, 1.0), (1.0, 3.0)):
         backbone = OneWeight()
-        train(backbone, [number_pair("u", 1, 0, up), number_pair("d", 0, 1, down)], [], recipe, 0, ignore)
+        train(backbone, listed(number_pair("u", 1, 0, up), number_pair("d", 0, 1, down)), NONE, recipe, 0, ignore)
         moved.append(backbone.module.weight.item())
     assert moved[0] > 0 > moved[1]
 

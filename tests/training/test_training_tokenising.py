@@ -50,6 +50,8 @@ def test_the_ids_are_those_of_the_whole_conversation(tokeniser):
 class ThinkingTemplate:
     """Opens a reply with a mark that a finished reply does not have, as some chat models do."""
 
+    added_tokens = ()
+
     def render(self, turns, *, open_reply):
         return "".join(f"<{role}>{content}" for role, content in turns) + ("<assistant><think>" if open_reply else "")
 

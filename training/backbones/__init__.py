@@ -14,6 +14,8 @@ from training.tokenising import EncodedRow
 if TYPE_CHECKING:
     import torch
 
+    from training.template_tokeniser import TemplateTokeniser
+
 
 class Backbone(Protocol):
     """One scalar per row; the trainer knows nothing else of it.
@@ -21,10 +23,17 @@ class Backbone(Protocol):
     Attributes:
         device: where `scores` computes.
         weights_file: name of the file in a saved folder that holds the weights.
+        max_tokens: of prompt and response together.
     """
 
     device: torch.device
     weights_file: str
+    max_tokens: int
+
+    @property
+    def cached_tokeniser(self) -> TemplateTokeniser | None:
+        """What `training.token_cache` tokenises with. None where tokens are not shared between runs: a tokenizer made
+        from the run's own texts, or an encoder whose embeddings are cached."""
 
     @property
     def module(self) -> torch.nn.Module:

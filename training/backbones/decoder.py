@@ -171,35 +171,7 @@ def load_decoder(location: ModelLocation, precision: str, *, new_head: bool) -> 
         module.is_quantized = False
         if hasattr(module.config, "quantization_config"):
             del module.config.quantization_config
-    tokenizer.pad_token = pad_token(tokenizer)
-    module.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return module, tokenizer
-
-
-def pad_token(tokenizer: Any) -> str:
-    """The tokenizer's own, or another that no conversation ends with.
-
-    Nothing of ours reads it, but plain transformers takes the last token that is not padding: with Llama-3's
-    end-of-turn token as padding it would score the token before.
-    """
-    reserved = [name for name in ("<|finetune_right_pad_id|>", "<pad>", "<|endoftext|>") if _is_known(tokenizer, name)]
-    last = _last_token(tokenizer)
-    for name in (tokenizer.pad_token, *reserved, tokenizer.unk_token, tokenizer.bos_token):
-        if name is not None and name != last:
-            return name
-    return tokenizer.eos_token
-
-
-def _is_known(tokenizer: Any, token: str) -> bool:
-    return token in tokenizer.get_added_vocab() or token in tokenizer.all_special_tokens
-
-
-def _last_token(tokenizer: Any) -> str | None:
-    if not tokenizer.chat_template:
-        return None
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    ids = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"]
-    return tokenizer.convert_ids_to_tokens(ids[-1])
 
 
 def _check_description(config: dict, where: str) -> None:

@@ -129,12 +129,14 @@ class FrozenEncoderBackbone:
     """Implements `training.backbones.Backbone`. The head trains on the CPU."""
 
     weights_file = "head.safetensors"
+    cached_tokeniser = None
 
     def __init__(
         self, module: PreferenceHead, encoder: SentenceEncoder, model: str, revision: str, cache: Path | None
     ) -> None:
         self.module = module
         self.device = torch.device("cpu")
+        self.max_tokens = encoder.max_tokens
         self._encoder = encoder
         self._model, self._revision = model, revision
         self._fingerprint = encoder.location.fingerprint()

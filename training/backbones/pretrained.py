@@ -8,54 +8,15 @@ from typing import Any
 
 import torch
 
-from assets.errors import ConfigError, SynprefError
-from assets.identity import Turn
+from assets.errors import ConfigError
 from training.backbones.decoder import PackedDecoder, load_decoder
 from training.data import Item
 from training.layout import group_rows, num_tokens
 from training.model_location import ModelLocation, locate_model
 from training.packing import pack
 from training.recipe import TrainingRecipe
+from training.template_tokeniser import template_tokeniser
 from training.tokenising import EncodedRow, encode_items
-
-
-class TemplateTokeniser:
-    """A model's own tokenizer behind `training.tokenising.ChatTokeniser`.
-
-    The chat template writes BOS where the model wants one, and no token is added to rendered text, so BOS is
-    never doubled. We add no system prompt; a template may write one of its own.
-    """
-
-    def __init__(self, tokenizer: Any) -> None:
-        if not tokenizer.chat_template:
-            raise ConfigError(
-                "The model's tokenizer has no chat template.", where=tokenizer.name_or_path, todo="use a chat model"
-            )
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        self.tokenizer = tokenizer
-
-    def render(self, turns: Sequence[Turn], *, open_reply: bool) -> str:
-        """See `ChatTokeniser`; transformers renders in a sandbox.
-
-        Raises:
-            SynprefError: the model's template refuses the conversation, e.g. two user turns in a row.
-        """
-        from jinja2 import TemplateError
-
-        messages = [{"role": role, "content": content} for role, content in turns]
-        try:
-            return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_reply)
-        except TemplateError as error:
-            raise SynprefError(
-                f"The model's chat template refuses a conversation: {error}.",
-                where=f"roles {[role for role, _ in turns]}, beginning {turns[0][1][:80]!r}",
-                todo="leave such pairs out of the selection",
-            ) from error
-
-    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """See `ChatTokeniser`."""
-        return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"] if texts else []
 
 
 class PretrainedBackbone:
@@ -63,12 +24,16 @@ class PretrainedBackbone:
 
     weights_file = "model.safetensors"
 
-    def __init__(self, decoder: PackedDecoder, tokeniser: TemplateTokeniser, max_tokens: int, precision: str) -> None:
-        self.device = decoder.device
-        self.module = decoder.module
-        self._decoder = decoder
-        self._tokeniser = tokeniser
-        self._max_tokens = max_tokens
+    def __init__(
+        self, module: Any, tokenizer: Any, max_tokens: int, precision: str, computed: str, compiled: str
+    ) -> None:
+        self._tokenizer = tokenizer
+        self.cached_tokeniser = template_tokeniser(tokenizer)
+        module.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+        self._decoder = PackedDecoder(module, computed, compiled, tokenizer.pad_token_id)
+        self.device = self._decoder.device
+        self.module = self._decoder.module
+        self.max_tokens = max_tokens
         self._precision = precision
 
     @classmethod
@@ -86,8 +51,7 @@ class PretrainedBackbone:
                 where="recipe.max_tokens",
                 todo="lower it",
             )
-        decoder = PackedDecoder(module, recipe.precision, recipe.compile, tokenizer.pad_token_id)
-        return cls(decoder, TemplateTokeniser(tokenizer), recipe.max_tokens, recipe.precision)
+        return cls(module, tokenizer, recipe.max_tokens, recipe.precision, recipe.precision, recipe.compile)
 
     @classmethod
     def load(cls, folder: Path, max_tokens: int | None, precision: str) -> PretrainedBackbone:
@@ -98,19 +62,23 @@ class PretrainedBackbone:
         computed = "bfloat16_weights" if torch.cuda.is_available() and precision != "float32" else "float32"
         module, tokenizer = load_decoder(ModelLocation(str(folder)), computed, new_head=False)
         max_tokens = max_tokens or module.config.get_text_config().max_position_embeddings
-        decoder = PackedDecoder(module.eval(), computed, "auto", tokenizer.pad_token_id)
-        return cls(decoder, TemplateTokeniser(tokenizer), max_tokens, precision)
+        return cls(module.eval(), tokenizer, max_tokens, precision, computed, "auto")
 
     def save(self, folder: Path) -> dict:
         """See `Backbone`."""
         # One file, so that one hash stands for the weights.
         self.module.save_pretrained(folder, max_shard_size="100TB")
-        self._tokeniser.tokenizer.save_pretrained(folder)
-        return {"backbone": "pretrained", "max_tokens": self._max_tokens, "precision": self._precision}
+        self._tokenizer.save_pretrained(folder)
+        return {
+            "backbone": "pretrained",
+            "max_tokens": self.max_tokens,
+            "precision": self._precision,
+            "tokens": {**self.cached_tokeniser.describe(), "padding_token": self._tokenizer.pad_token},
+        }
 
     def encode(self, items: Sequence[Item]) -> list[EncodedRow]:
         """See `Backbone`."""
-        return encode_items(items, self._tokeniser, self._max_tokens)
+        return encode_items(items, self.cached_tokeniser, self.max_tokens)
 
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """See `Backbone`."""

@@ -22,12 +22,13 @@ class ScratchBackbone:
     """Implements `training.backbones.Backbone`. Runs on the CPU, where the same seed gives the same weights."""
 
     weights_file = "model.safetensors"
+    cached_tokeniser = None
 
     def __init__(self, module: SmallLlama, tokeniser: ByteLevelTokeniser, max_tokens: int) -> None:
         self.module = module
         self.device = torch.device("cpu")
         self._tokeniser = tokeniser
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
 
     @classmethod
     def create(cls, recipe: TrainingRecipe, items: Sequence[Item], seed: int) -> ScratchBackbone:
@@ -60,12 +61,12 @@ class ScratchBackbone:
         save_file(weights, folder / self.weights_file, metadata={"format": "pt"})
         config = self.module.shape.config(self._tokeniser.pad_id)
         (folder / "config.json").write_text(json.dumps(config, indent=1), "utf-8")
-        self._tokeniser.save(folder, self._max_tokens)
-        return {"backbone": "scratch", "max_tokens": self._max_tokens}
+        self._tokeniser.save(folder, self.max_tokens)
+        return {"backbone": "scratch", "max_tokens": self.max_tokens}
 
     def encode(self, items: Sequence[Item]) -> list[EncodedRow]:
         """See `Backbone`."""
-        return encode_items(items, self._tokeniser, self._max_tokens)
+        return encode_items(items, self._tokeniser, self.max_tokens)
 
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """See `Backbone`."""
