@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from assets.errors import ConfigError, SynprefError
 from training.deepspeed_config import deepspeed_config
-from training.engine import parameter_groups
+from training.engine import parameter_groups, whole_shape
 from training.recipe import TrainingRecipe
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -31,8 +31,7 @@ class DeepSpeedEngine:
                 where="recipe.zero",
                 todo="set it and open training.distribution.process_group(recipe) first",
             )
-        import deepspeed
-
+        deepspeed = _import_deepspeed()
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self._stage = recipe.zero.stage
         self._max_grad_norm = recipe.max_grad_norm
@@ -130,7 +129,7 @@ class DeepSpeedEngine:
             value = safe_get_full_fp32_param(parameter)
         else:
             value = safe_get_full_optimizer_state(parameter, moment)
-        return value.detach().to("cpu", torch.float32, copy=True).view(_shape(parameter))
+        return value.detach().to("cpu", torch.float32, copy=True).view(whole_shape(parameter))
 
     def _set(self, parameter: torch.Tensor, moment: str | None, value: torch.Tensor) -> None:
         from deepspeed import zero
@@ -139,7 +138,7 @@ class DeepSpeedEngine:
             safe_set_full_optimizer_state,
         )
 
-        value = value.to(self._device, torch.float32).view(_shape(parameter))
+        value = value.to(self._device, torch.float32).view(whole_shape(parameter))
         if moment is not None:
             if self._stage == 0:
                 self._engine.optimizer.state[parameter][moment].copy_(value)
@@ -160,7 +159,7 @@ class DeepSpeedEngine:
             f"{kind}/{name}"
             for name, parameter in self._trained.items()
             for kind in ("weights", *_MOMENTS)
-            if f"{kind}/{name}" in state and state[f"{kind}/{name}"].shape != _shape(parameter)
+            if f"{kind}/{name}" in state and state[f"{kind}/{name}"].shape != whole_shape(parameter)
         ]
         if wrong:
             raise SynprefError(
@@ -180,6 +179,22 @@ class _Called(torch.nn.Module):
 
     def forward(self, function: Callable[..., torch.Tensor], *arguments: Any) -> torch.Tensor:
         return function(*arguments)
+
+
+def _import_deepspeed() -> Any:
+    import logging
+    import warnings
+
+    import deepspeed
+    from deepspeed import ops
+
+    # Its way around gloo on one machine compiles C++ for minutes at the first use, and waits for a process that has
+    # died without any timeout.
+    ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # It calls functions that torch has renamed, and each call would say so.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    return deepspeed
 
 
 def _build_optimiser(module: torch.nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
@@ -243,7 +258,3 @@ def _gathered(tensor: torch.Tensor) -> torch.Tensor:
 
     with zero.GatheredParameters([tensor], enabled=hasattr(tensor, "ds_id")):
         return tensor.detach().to("cpu", copy=True)
-
-
-def _shape(parameter: torch.Tensor) -> torch.Size:
-    return getattr(parameter, "ds_shape", parameter.shape)
