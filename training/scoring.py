@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -248,13 +249,16 @@ def read_facts(model_dir: str | Path, max_tokens: int | None = None, revision: s
     Raises:
         SynprefError: as `load_scorer`.
     """
+    from training.checkpoint import read_manifest
+
+    return _facts(Path(model_dir), read_manifest(Path(model_dir)), max_tokens, revision)
+
+
+def _facts(folder: Path, saved: dict, max_tokens: int | None, revision: str) -> ScorerFacts:
     import torch
 
-    from training.checkpoint import read_manifest
     from training.model_location import ModelLocation
 
-    folder = Path(model_dir)
-    saved = read_manifest(folder)
     weights = saved.get("weights_sha256") or ModelLocation(str(folder)).fingerprint()
     on_gpu = torch.cuda.is_available() and saved["backbone"] == "pretrained"
     return ScorerFacts(
@@ -294,12 +298,10 @@ def load_scorer(
     folder = Path(model_dir)
     saved = read_manifest(folder)
     backbone = load_backbone(folder, saved, max_tokens, Path(embedding_cache) if embedding_cache else None)
-    return Scorer(backbone, saved["temperature"], read_facts(folder, max_tokens, revision), batch_tokens)
+    return Scorer(backbone, saved["temperature"], _facts(folder, saved, max_tokens, revision), batch_tokens)
 
 
 def _longest(folder: Path) -> int:
-    import json
-
     config = json.loads((folder / "config.json").read_text("utf-8"))
     if "max_position_embeddings" not in config:
         raise SynprefError(
