@@ -50,6 +50,8 @@ def score_command(
         raise typer.BadParameter(f"{output.name!r} does not end in {' or '.join(_SUFFIXES)}.", param_hint="--output")
     if server is not None and backend != "vllm":
         raise typer.BadParameter("a server goes with --backend vllm.", param_hint="--server")
+    if processes is not None and backend == "vllm":
+        raise typer.BadParameter("vLLM spreads over GPUs itself.", param_hint="--processes")
     if output.resolve() == source.resolve():
         raise typer.BadParameter("the output would replace the input.", param_hint="--output")
     folder, revision = model_folder(model, config)
@@ -119,7 +121,9 @@ def _score(
     server: str | None,
     restart: bool,
 ) -> FileReport:
+    import contextlib
     import functools
+    from dataclasses import replace
 
     from assets.workspace import home_folder
     from training.score_file import score_file
@@ -128,8 +132,28 @@ def _score(
     def say(line: str) -> None:
         typer.echo(line, err=True)
 
-    common = {"id_column": id_column, "restart": restart, "say": say}
-    cache = home_folder() / "embeddings"
-    open_scorer = functools.partial(load_scorer, folder, cache, max_tokens, revision=revision)
     facts = read_facts(folder, max_tokens, revision)
-    return score_file(source, output, open_scorer, facts, num_processes=processes, **common)
+    score = functools.partial(score_file, source, output, id_column=id_column, restart=restart, say=say)
+    if backend == "synpref":
+        cache = home_folder() / "embeddings"
+        open_scorer = functools.partial(load_scorer, folder, cache, max_tokens, revision=revision)
+        return score(open_scorer=open_scorer, facts=facts, num_processes=processes)
+
+    from training.vllm_scoring import Address, VllmScorer, pooling_server
+
+    if server:
+        # What computes there, only that server knows.
+        theirs = VllmScorer(folder, replace(facts, precision="the server's", device="the server's"), Address(server))
+        return score(open_scorer=lambda: theirs, facts=theirs.facts, num_processes=1)
+
+    from assets.vllm.environment import installed_vllm, vllm_python
+
+    with contextlib.ExitStack() as stack:
+
+        def open_vllm() -> VllmScorer:
+            # Only now: a server takes a minute to start, and there may be nothing left to score.
+            return VllmScorer(folder, facts, stack.enter_context(pooling_server(facts, folder, home_folder())))
+
+        return score(
+            open_scorer=open_vllm, facts=replace(facts, backend=installed_vllm(vllm_python())), num_processes=1
+        )

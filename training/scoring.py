@@ -37,7 +37,7 @@ Progress = Callable[[int], object]
 """Called with the number of responses just scored."""
 
 
-def _nobody(done: int) -> None:
+def nobody(done: int) -> None:
     """Nobody watches."""
 
 
@@ -88,7 +88,7 @@ class RewardScorer(Protocol):
     def facts(self) -> ScorerFacts:
         """What the scores come from."""
 
-    def score(self, items: Sequence[Item], *, progress: Progress = _nobody) -> ScoreResult:
+    def score(self, items: Sequence[Item], *, progress: Progress = nobody) -> ScoreResult:
         """Scores of (turns, response) each. A score does not depend on the items around it, beyond rounding."""
 
     def refusals(self, items: Sequence[Item]) -> dict[int, str]:
@@ -111,7 +111,7 @@ class Scorer:
         self.facts = facts
         self.batch_tokens = batch_tokens
 
-    def score(self, items: Sequence[Item], *, progress: Progress = _nobody) -> ScoreResult:
+    def score(self, items: Sequence[Item], *, progress: Progress = nobody) -> ScoreResult:
         """See `RewardScorer`; items with the same prompt share its computation where they meet in one chunk.
 
         Raises:
