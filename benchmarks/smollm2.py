@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from assets.llm_annotated.vllm.environment import vllm_python
+from assets.vllm.environment import vllm_python
 
 _NAME = "SmolLM2-135M-Instruct"
 

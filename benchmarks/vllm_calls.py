@@ -24,7 +24,7 @@ from assets.chance import rank_key
 from assets.llm_annotated.chat import ChatReply, ChatRequest
 from assets.llm_annotated.settings import LanguageModelSettings
 from assets.llm_annotated.vllm.offline import OfflineModel
-from assets.llm_annotated.vllm.serving import RunningServer, running_server
+from assets.vllm.serving import RunningServer, running_server
 from benchmarks.smollm2 import smollm2_folder
 
 _GUIDELINE = "You compare two responses. Prefer what is correct, then what is helpful, then what is brief. " * 12

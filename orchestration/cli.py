@@ -17,6 +17,7 @@ from orchestration.ablate_command import ablate_command
 from orchestration.annotate_commands import annotate_app
 from orchestration.judges_commands import judges_app
 from orchestration.options import SAMPLE_CONFIG, ConfigOption
+from orchestration.score_command import score_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +32,7 @@ app.add_typer(mixture_app, name="mixture")
 app.add_typer(annotate_app, name="annotate")
 app.add_typer(judges_app, name="judges")
 app.command("ablate")(ablate_command)
+app.command("score")(score_command)
 
 
 @app.command()

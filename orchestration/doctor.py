@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.errors import SynprefError
-from assets.llm_annotated.vllm.environment import installed_vllm, vllm_python
 from assets.raw_pairs.catalogue import load_catalogue
+from assets.vllm.environment import installed_vllm, vllm_python
 from assets.workspace import Workspace
 
 _CORE = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "torch", "transformers", "mlflow", "great-expectations")

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.errors import SynprefError
 from training.data import Item
+from training.tokenising import EncodedRow
 
 # Padded tokens scored at a time; bounds memory and changes scores by rounding alone.
 BATCH_TOKENS = 16_384
 # Items tokenised at a time, so that a large pool is never held encoded as a whole.
 _CHUNK_ITEMS = 8_192
+# A block holds groups of like length for about so many batches: little padding, and its order is drawn.
+_BLOCK_BATCHES = 4
+# What a tokenizer and its chat template are made of, and what else than weights decides a score.
+_TOKENISER_FILES = (
+    "tokenizer*",
+    "chat_template*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "*.model",
+)
+_CONFIG_FILES = ("config.json", "head.json")
+
+Progress = Callable[[int], object]
+"""Called with the number of responses just scored."""
+
+
+def nobody(done: int) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -31,50 +54,240 @@ class ScoreResult:
     num_truncated_tokens: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class ScorerFacts:
+    """What tells the scores of one scorer from those of another.
+
+    Attributes:
+        model_version: 16 hex digits of the weights' hash.
+        revision: of a model of the hub; empty otherwise.
+        template_sha256: of the tokenizer's files, chat template among them.
+        config_sha256: of the model's configuration.
+        backend: who computes: `synpref`, or a vLLM with its version.
+    """
+
+    model_version: str
+    revision: str
+    backbone: str
+    max_tokens: int
+    precision: str
+    template_sha256: str
+    config_sha256: str
+    backend: str = "synpref"
+    device: str = "cpu"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain form, for manifests and the metadata of files."""
+        return asdict(self)
+
+
+class RewardScorer(Protocol):
+    """A reward model, whoever computes it."""
+
+    @property
+    def facts(self) -> ScorerFacts:
+        """What the scores come from."""
+
+    def score(self, items: Sequence[Item], *, progress: Progress = nobody) -> ScoreResult:
+        """Scores of (turns, response) each. A score does not depend on the items around it, beyond rounding."""
+
+    def refusals(self, items: Sequence[Item]) -> dict[int, str]:
+        """Why some items cannot be put to the model, by position: its chat template refuses them."""
+
+
 class Scorer:
-    """A loaded reward model.
+    """Implements `RewardScorer` with our own forward pass.
 
     Attributes:
         temperature: fitted on dev: sigmoid(margin / temperature) is a probability; None when never fitted.
-        batch_tokens: padded tokens scored at a time.
+        batch_tokens: padded tokens scored at a time; halved for good where they do not fit in memory.
     """
 
-    def __init__(self, backbone, temperature: float | None, batch_tokens: int = BATCH_TOKENS) -> None:
+    def __init__(
+        self, backbone, temperature: float | None, facts: ScorerFacts, batch_tokens: int = BATCH_TOKENS
+    ) -> None:
         self._backbone = backbone
         self.temperature = temperature
+        self.facts = facts
         self.batch_tokens = batch_tokens
 
-    def score(self, items: Sequence[Item], *, progress: bool = False) -> ScoreResult:
-        """Score responses. A score does not depend on the items around it, beyond rounding.
+    def score(self, items: Sequence[Item], *, progress: Progress = nobody) -> ScoreResult:
+        """See `RewardScorer`; items with the same prompt share its computation where they meet in one chunk.
 
-        Args:
-            items: (turns, response) each; neighbours with the same turns share their computation.
-            progress: show a bar with rate and time left.
+        Raises:
+            SynprefError: one prompt with one response does not fit in memory.
         """
-        from tqdm import tqdm
-
-        from training.loop import score_rows
-
         scores = np.zeros(len(items))
         truncated = np.zeros(len(items), dtype=np.int64)
-        # None: shown only where a person looks.
-        quiet = None if progress else True
-        with tqdm(total=len(items), desc="scoring", unit="response", disable=quiet, file=sys.stderr) as bar:
-            for start in range(0, len(items), _CHUNK_ITEMS):
-                rows = self._backbone.encode(items[start : start + _CHUNK_ITEMS])
-                scores[start : start + len(rows)] = score_rows(self._backbone, rows, self.batch_tokens, bar.update)
-                truncated[start : start + len(rows)] = [row.num_truncated for row in rows]
+        for start in range(0, len(items), _CHUNK_ITEMS):
+            rows = self._backbone.encode(items[start : start + _CHUNK_ITEMS])
+            scores[start : start + len(rows)] = self._score_rows(rows, progress)
+            truncated[start : start + len(rows)] = [row.num_truncated for row in rows]
         return ScoreResult(scores, truncated)
+
+    def refusals(self, items: Sequence[Item]) -> dict[int, str]:
+        """See `RewardScorer`."""
+        return refused_by(self._backbone.encode, items)
+
+    def _score_rows(self, rows: Sequence[EncodedRow], progress: Progress) -> NDArray[np.float64]:
+        from training.layout import group_rows
+
+        self._backbone.module.eval()
+        scores = np.zeros(len(rows))
+        together = by_prompt(rows)
+        groups = [[together[at] for at in group] for group in group_rows([rows[at] for at in together])]
+        lengths = [self._backbone.num_tokens([rows[at] for at in group]) for group in groups]
+        for block in blocks_by_length(lengths, self.batch_tokens * _BLOCK_BATCHES):
+            self._score_groups([groups[i] for i in block], [lengths[i] for i in block], rows, scores, progress)
+        return scores
+
+    def _score_groups(
+        self,
+        groups: list[list[int]],
+        lengths: list[int],
+        rows: Sequence[EncodedRow],
+        scores: NDArray[np.float64],
+        progress: Progress,
+    ) -> None:
+        """Fill in the scores of some groups. What does not fit in memory is repeated in parts half the size."""
+        import torch
+
+        too_large: list[list[int]] = []
+        for batch in self._backbone.micro_batches(lengths, self.batch_tokens):
+            at = [position for i in batch for position in groups[i]]
+            try:
+                with torch.inference_mode():
+                    scores[at] = self._backbone.scores([rows[i] for i in at]).double().cpu().numpy()
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                too_large.append(list(batch))
+            else:
+                progress(len(at))
+        if not too_large:
+            return
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        largest = max(sum(lengths[i] for i in batch) for batch in too_large)
+        self.batch_tokens = min(self.batch_tokens, max(1, largest // 2))
+        for batch in too_large:
+            self._score_groups(*self._halves([groups[i] for i in batch], rows), rows, scores, progress)
+
+    def _halves(self, groups: list[list[int]], rows: Sequence[EncodedRow]) -> tuple[list[list[int]], list[int]]:
+        """The groups of a batch that did not fit; a single group with its responses in two halves."""
+        if len(groups) == 1:
+            [group] = groups
+            if len(group) == 1:
+                row = rows[group[0]]
+                raise SynprefError(
+                    f"One response of {len(row.prompt) + len(row.response)} tokens with its prompt does not fit in "
+                    "memory.",
+                    todo="lower max_tokens, or score on a machine with more memory",
+                )
+            groups = [group[: len(group) // 2], group[len(group) // 2 :]]
+        return groups, [self._backbone.num_tokens([rows[at] for at in group]) for group in groups]
+
+
+def by_prompt(rows: Sequence[EncodedRow]) -> list[int]:
+    """Positions of rows so that those of one prompt stand together, in order of the prompt's first row.
+
+    >>> a, b = np.arange(2), np.arange(3)
+    >>> by_prompt([EncodedRow(a, b), EncodedRow(b, b), EncodedRow(a.copy(), a)])
+    [0, 2, 1]
+    """
+    first: dict[bytes, list[int]] = {}
+    for at, row in enumerate(rows):
+        first.setdefault(row.prompt.tobytes(), []).append(at)
+    return [at for positions in first.values() for at in positions]
+
+
+def blocks_by_length(lengths: Sequence[int], block_tokens: int, seed: int = 0) -> Iterator[NDArray[np.int64]]:
+    """Indices of groups of like length, block by block, the blocks in drawn order.
+
+    Sorted alone, the last blocks would be many times slower than the first, and no rate would hold for the rest.
+
+    Args:
+        lengths: tokens of each group.
+        block_tokens: about how many a block has; one group at least.
+    """
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    ends = np.cumsum(np.asarray(lengths, dtype=np.int64)[order]) // max(1, block_tokens)
+    blocks = np.split(order, np.flatnonzero(np.diff(ends)) + 1) if len(order) else []
+    for at in np.random.default_rng(seed).permutation(len(blocks)):
+        yield blocks[at]
+
+
+def refused_by(encode: Callable[[Sequence[Item]], object], items: Sequence[Item]) -> dict[int, str]:
+    """Positions of the items that `encode` refuses, with its reason; the others it takes."""
+    try:
+        encode(items)
+        return {}
+    except SynprefError:
+        pass
+    found = {}
+    for at, item in enumerate(items):
+        try:
+            encode([item])
+        except SynprefError as error:
+            found[at] = error.what
+    return found
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch says that memory, of the GPU or of the CPU, is used up."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text.casefold()
+
+
+def read_facts(model_dir: str | Path, max_tokens: int | None = None, revision: str = "") -> ScorerFacts:
+    """What `load_scorer` with the same arguments would compute with, without loading the weights.
+
+    Raises:
+        SynprefError: as `load_scorer`.
+    """
+    from training.checkpoint import read_manifest
+
+    return _facts(Path(model_dir), read_manifest(Path(model_dir)), max_tokens, revision)
+
+
+def _facts(folder: Path, saved: dict, max_tokens: int | None, revision: str) -> ScorerFacts:
+    import torch
+
+    from training.model_location import ModelLocation
+
+    weights = saved.get("weights_sha256") or ModelLocation(str(folder)).fingerprint()
+    on_gpu = torch.cuda.is_available() and saved["backbone"] == "pretrained"
+    return ScorerFacts(
+        model_version=weights[:16],
+        revision=revision,
+        backbone=saved["backbone"],
+        max_tokens=max_tokens or saved["max_tokens"] or _longest(folder),
+        precision=saved.get("precision", "float32") if on_gpu else "float32",
+        template_sha256=_hash_of(folder, _TOKENISER_FILES),
+        config_sha256=_hash_of(folder, _CONFIG_FILES),
+        device="cuda" if on_gpu else "cpu",
+    )
 
 
 def load_scorer(
-    model_dir: str | Path, embedding_cache: str | Path | None = None, max_tokens: int | None = None
+    model_dir: str | Path,
+    embedding_cache: str | Path | None = None,
+    max_tokens: int | None = None,
+    *,
+    revision: str = "",
+    batch_tokens: int = BATCH_TOKENS,
 ) -> Scorer:
     """Load a folder left by a training run, or any sequence-classification model with one logit.
 
     Args:
         embedding_cache: folder of embeddings shared between runs (`frozen_encoder` only).
         max_tokens: truncate to this many tokens; by default as the model was trained.
+        revision: of a model that came from the hub; stands in the facts alone.
+        batch_tokens: padded tokens scored at a time.
 
     Raises:
         SynprefError: there is no model, its weights are damaged, or it asks for code of its own.
@@ -85,4 +298,21 @@ def load_scorer(
     folder = Path(model_dir)
     saved = read_manifest(folder)
     backbone = load_backbone(folder, saved, max_tokens, Path(embedding_cache) if embedding_cache else None)
-    return Scorer(backbone, saved["temperature"])
+    return Scorer(backbone, saved["temperature"], _facts(folder, saved, max_tokens, revision), batch_tokens)
+
+
+def _longest(folder: Path) -> int:
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    if "max_position_embeddings" not in config:
+        raise SynprefError(
+            "The model does not say how many tokens it reads.", where=str(folder), todo="give max_tokens"
+        )
+    return int(config["max_position_embeddings"])
+
+
+def _hash_of(folder: Path, patterns: Sequence[str]) -> str:
+    state = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}):
+        state.update(f"{path.name}:{path.stat().st_size}\n".encode())
+        state.update(path.read_bytes())
+    return state.hexdigest()

@@ -75,6 +75,8 @@ class ScoreSpec(Spec):
         output: Parquet with `pair_id`, `score_1`, `score_2`, `num_truncated_tokens`, sorted by pair.
         embedding_cache, token_cache: as for training.
         max_tokens: truncate to this many tokens; by default as the model was trained.
+        num_processes: that score at once; None for one per GPU, or one on the CPU.
+        shard_pairs: pairs that are scored, and lost when the run is killed, together.
     """
 
     model_dir: Path
@@ -84,6 +86,8 @@ class ScoreSpec(Spec):
     embedding_cache: Path | None = None
     token_cache: Path | None = None
     max_tokens: int | None = Field(default=None, gt=0)
+    num_processes: int | None = Field(default=None, gt=0)
+    shard_pairs: int = Field(default=4_096, gt=0)
 
 
 AnySpec = TypeVar("AnySpec", bound=Spec)

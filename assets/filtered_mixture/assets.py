@@ -146,10 +146,15 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
                     manifests.append(done)
                     continue
                 unchanged = False
-                run = prepare_scoring(
-                    workspace, name=f"{part}-{source}", trained=trained, pair_ids=pairs, inputs=inputs
-                )
                 if len(pairs):
+                    run = prepare_scoring(
+                        workspace,
+                        name=f"{part}-{source}",
+                        trained=trained,
+                        pair_ids=pairs,
+                        inputs=inputs,
+                        source=source,
+                    )
                     run_process(context, pipes, "training.score", run.spec)
                     table = scores_table(run.output, trained, "pair_scores")
                     p = table["probability_1"].to_pylist()

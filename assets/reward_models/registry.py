@@ -9,8 +9,10 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from assets.contracts import from_rows
+from assets.errors import ConfigError
 from assets.lake import Lake
 from assets.workspace import Workspace
 from evaluation.gate import GateDecision
@@ -67,6 +69,36 @@ class Registry:
                 return None
             raise
         return str(found.version), dict(found.tags)
+
+    def folder_of(self, size: str, version: str) -> tuple[str, Path]:
+        """Version and folder of a registered model.
+
+        Args:
+            version: its number, or an alias.
+
+        Raises:
+            ConfigError: nothing is registered so, or its folder is not on this machine.
+        """
+        import mlflow
+
+        name = model_name(size)
+        try:
+            found = (
+                self._client.get_model_version(name, version)
+                if version.isdigit()
+                else self._client.get_model_version_by_alias(name, version)
+            )
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise ConfigError(
+                f"The registry has no {name}@{version}.", todo="run the pipeline up to champion, or name a folder"
+            ) from None
+        source = urlparse(found.source or "")
+        folder = Path(unquote(source.path))
+        if source.scheme != "file" or not folder.is_dir():
+            raise ConfigError(f"The folder of {name}@{version} is not on this machine.", where=str(found.source))
+        return str(found.version), folder
 
     def point(self, size: str, alias: str, version: str) -> None:
         """Give a version an alias, taking it from whichever had it."""

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from assets.accounting import StageCounts
 from assets.contracts import from_rows
-from assets.durable_files import write_atomically
+from assets.durable_files import replacing, write_atomically
 from assets.errors import SynprefError
 from assets.partition_writer import Manifest
 from assets.workspace import Workspace
@@ -165,16 +165,30 @@ def trained_model_row(run: TrainingRun, *, mixture_id: str | None = None) -> tup
 
 
 def prepare_scoring(
-    workspace: Workspace, *, name: str, trained: Mapping, pair_ids: pa.Array, inputs: str
+    workspace: Workspace,
+    *,
+    name: str,
+    trained: Mapping,
+    pair_ids: pa.Array,
+    inputs: str,
+    source: str | None = None,
 ) -> TrainingRun:
-    """Write a scoring run's inputs: which pairs a trained model is to score."""
+    """Write a scoring run's inputs: which pairs a trained model is to score.
+
+    The folder is named by the fingerprint of the inputs, and a killed scoring leaves its shards beside its output: the
+    same scoring started again goes on with them, any other finds a folder of its own.
+
+    Args:
+        source: that has all the pairs; None looks in the texts of all sources.
+    """
     folder = workspace.models / "scores" / name / inputs[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"pair_id": pair_ids}), folder / "pairs.parquet")
+    with replacing(folder / "pairs.parquet") as temporary:
+        pq.write_table(pa.table({"pair_id": pair_ids}), temporary)
+    where = {"source": source} if source else {}
     run = TrainingRun(spec=folder / "spec.json", output=folder / "scores.parquet")
     spec = {
         "model_dir": trained["folder"],
-        "text_files": [str(path) for path in workspace.lake.files("pairs")],
+        "text_files": [str(path) for path in workspace.lake.files("pairs", **where)],
         "selection": str(folder / "pairs.parquet"),
         "output": str(run.output),
         "embedding_cache": str(workspace.home / "embeddings"),

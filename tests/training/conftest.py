@@ -112,3 +112,25 @@ def spec(tmp_path):
         return TrainSpec(**{**values, **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A folder with a small model, whose scores differ by much more than rounding."""
+    from training.train import train_model
+
+    folder = tmp_path_factory.mktemp("model")
+    rows, labels = make_pairs(60)
+    pq.write_table(pa.Table.from_pylist(rows, schema=TEXT), folder / "text.parquet")
+    pq.write_table(pa.Table.from_pylist(labels), folder / "train.parquet")
+    recipe = TrainingRecipe(
+        backbone="scratch", hidden_size=32, num_layers=2, num_heads=2, vocabulary_size=320, max_tokens=64,
+        batch_pairs=16, max_steps=4, learning_rate=3e-3,
+    )  # fmt: skip
+    train_model(
+        TrainSpec(
+            name="tiny", seed=7, output_dir=folder / "model", text_files=(folder / "text.parquet",),
+            train_selection=folder / "train.parquet", recipe=recipe,
+        )
+    )  # fmt: skip
+    return folder / "model"

@@ -34,7 +34,7 @@ def open_chat_model(settings: LanguageModelSettings, home: Path, budget: Budget)
     """
     # Imported where they are needed: most runs start no vLLM.
     if settings.server == "vllm_server":
-        from assets.llm_annotated.vllm.serving import running_server
+        from assets.vllm.serving import running_server
 
         with running_server(settings, home) as server:
             yield EndpointModel(

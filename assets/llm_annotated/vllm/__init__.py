@@ -1,5 +1,4 @@
-"""vLLM: language models that the pipeline serves itself, as a server on loopback or in offline batches.
+"""vLLM: language models that answer in offline batches, in vLLM's environment; servers are in `assets/vllm/`.
 
-vLLM lives in an environment of its own (`make vllm-env`); nothing here imports it but `offline_runner.py`, which runs
-inside that environment.
+Nothing here imports vLLM but `offline_runner.py`, which runs inside that environment.
 """

@@ -19,11 +19,11 @@ from assets.errors import ConfigError
 from assets.llm_annotated.chat import ChatReply, ChatRequest
 from assets.llm_annotated.settings import LanguageModelSettings
 from assets.llm_annotated.vllm import offline_runner
-from assets.llm_annotated.vllm.arguments import engine_arguments
-from assets.llm_annotated.vllm.environment import installed_vllm, is_cpu_build, process_environment, vllm_python
-from assets.llm_annotated.vllm.processes import KeptProcess, end_orphans, locked
-from assets.llm_annotated.vllm.serving import Say, failure, slug, to_stderr
-from assets.llm_annotated.vllm.weights import find_weights, fingerprint_of
+from assets.vllm.arguments import engine_arguments
+from assets.vllm.environment import installed_vllm, is_cpu_build, process_environment, vllm_python
+from assets.vllm.processes import KeptProcess, end_orphans, locked
+from assets.vllm.serving import Say, failure, slug, to_stderr
+from assets.vllm.weights import find_weights, fingerprint_of
 
 _PROGRESS_S = 15.0
 # Requests that are computed together and lost together: enough that the end of a block, when few are left to

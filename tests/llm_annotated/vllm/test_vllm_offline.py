@@ -13,9 +13,9 @@ import pytest
 from assets.errors import ConfigError, SynprefError
 from assets.llm_annotated.chat import ChatReply
 from assets.llm_annotated.settings import LanguageModelSettings
-from assets.llm_annotated.vllm.environment import PYTHON_VARIABLE
 from assets.llm_annotated.vllm.offline import OfflineModel, request_key
 from assets.settings import REPOSITORY
+from assets.vllm.environment import PYTHON_VARIABLE
 from tests.llm_annotated.vllm.asking_vllm import ATTRIBUTES_SCHEMA, CHOICES, ask, verdict_requests
 from tests.llm_annotated.vllm.small_environment import SmallEnvironment, small_model
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from assets.errors import SynprefError
-from assets.llm_annotated.vllm.environment import MARK_VARIABLE
-from assets.llm_annotated.vllm.serving import running_server
+from assets.vllm.environment import MARK_VARIABLE
+from assets.vllm.serving import running_server
 from tests.llm_annotated.vllm.asking_vllm import (
     ATTRIBUTES_SCHEMA,
     CHOICES,

@@ -15,10 +15,10 @@ import pytest
 
 from assets.errors import ConfigError, SynprefError
 from assets.llm_annotated.settings import LanguageModelSettings
-from assets.llm_annotated.vllm.environment import PYTHON_VARIABLE
-from assets.llm_annotated.vllm.processes import end_orphans
-from assets.llm_annotated.vllm.serving import running_server
 from assets.settings import REPOSITORY
+from assets.vllm.environment import PYTHON_VARIABLE
+from assets.vllm.processes import end_orphans
+from assets.vllm.serving import running_server
 from orchestration.doctor import diagnose
 from tests.llm_annotated.vllm.small_environment import SmallEnvironment, small_model
 
@@ -198,7 +198,7 @@ _RUN = """
 import sys, time
 from pathlib import Path
 from assets.llm_annotated.settings import LanguageModelSettings
-from assets.llm_annotated.vllm.serving import running_server
+from assets.vllm.serving import running_server
 with running_server(LanguageModelSettings(server="vllm_server", model=sys.argv[1]), Path(sys.argv[2])):
     print("ready", flush=True)
     time.sleep(600)

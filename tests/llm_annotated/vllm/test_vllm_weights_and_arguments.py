@@ -4,9 +4,9 @@ import pytest
 
 from assets.errors import ConfigError
 from assets.llm_annotated.settings import LanguageModelSettings
-from assets.llm_annotated.vllm.arguments import engine_arguments, server_arguments
-from assets.llm_annotated.vllm.environment import process_environment
-from assets.llm_annotated.vllm.weights import find_weights, fingerprint_of, require_fit
+from assets.vllm.arguments import engine_arguments, server_arguments
+from assets.vllm.environment import process_environment
+from assets.vllm.weights import find_weights, fingerprint_of, require_fit
 from tests.llm_annotated.vllm.small_environment import small_model
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import httpx
 
 from assets.errors import SynprefError
-from assets.llm_annotated.settings import LanguageModelSettings
-from assets.llm_annotated.vllm.arguments import server_arguments
-from assets.llm_annotated.vllm.environment import installed_vllm, is_cpu_build, process_environment, vllm_python
-from assets.llm_annotated.vllm.processes import KeptProcess, end_orphans
-from assets.llm_annotated.vllm.weights import find_weights, fingerprint_of
+from assets.vllm.arguments import server_arguments
+from assets.vllm.environment import installed_vllm, is_cpu_build, process_environment, vllm_python
+from assets.vllm.processes import KeptProcess, end_orphans
+from assets.vllm.served_model import ServedModel
+from assets.vllm.weights import find_weights, fingerprint_of
 
 Say = Callable[[str], None]
 
@@ -65,7 +65,7 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(settings: LanguageModelSettings, home: Path, *, say: Say | None = None) -> Iterator[RunningServer]:
+def running_server(settings: ServedModel, home: Path, *, say: Say | None = None) -> Iterator[RunningServer]:
     """A server for the model of `settings`, started if none runs for it in this process, and ended with its last user.
 
     Settings that differ only in what a request carries (temperature, prices, concurrency, ...) share one server.
@@ -109,7 +109,7 @@ _SERVERS: dict[tuple, _Shared] = {}
 _LOCK = threading.Lock()
 
 
-def start_server(settings: LanguageModelSettings, home: Path, say: Say) -> RunningServer:
+def start_server(settings: ServedModel, home: Path, say: Say) -> RunningServer:
     """Start a server and wait until it answers; the caller ends its `process`. Raises as `running_server` does."""
     python = vllm_python()
     version = installed_vllm(python)
@@ -140,7 +140,7 @@ def start_server(settings: LanguageModelSettings, home: Path, say: Say) -> Runni
     raise AssertionError("the last start either returns or raises")
 
 
-def _wait_until_ready(server: RunningServer, settings: LanguageModelSettings, say: Say) -> None:
+def _wait_until_ready(server: RunningServer, settings: ServedModel, say: Say) -> None:
     started = said = time.monotonic()
     headers = {"Authorization": f"Bearer {server.api_key}"}
     with httpx.Client(trust_env=False, timeout=5, headers=headers) as client:

@@ -21,8 +21,8 @@ from typing import IO
 
 import psutil
 
-from assets.llm_annotated.vllm import keeper
-from assets.llm_annotated.vllm.environment import MARK_VARIABLE
+from assets.vllm import keeper
+from assets.vllm.environment import MARK_VARIABLE
 
 _MAX_LOGS = 20
 _SUFFIX = ".running.json"

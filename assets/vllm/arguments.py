@@ -1,4 +1,4 @@
-"""Arguments: from `vllm_arguments` of the settings to vLLM's command line."""
+"""Arguments: from a served model to vLLM's command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from assets.errors import ConfigError
-from assets.llm_annotated.settings import LanguageModelSettings
+from assets.vllm.served_model import ServedModel
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 # What the pipeline sets itself, what would bring in foreign code, and what would hide either in a file.
@@ -18,7 +18,7 @@ _NOT_TO_BE_SET = (
 )
 
 
-def engine_arguments(settings: LanguageModelSettings, folder: str, *, cpu: bool) -> list[str]:
+def engine_arguments(settings: ServedModel, folder: str, *, cpu: bool) -> list[str]:
     """Arguments that a server and an offline batch share.
 
     Args:
@@ -29,7 +29,8 @@ def engine_arguments(settings: LanguageModelSettings, folder: str, *, cpu: bool)
     Raises:
         ConfigError: a name in `vllm_arguments` is no slug, or is not to be set there.
 
-    >>> settings = LanguageModelSettings(server="vllm_server", model="m", vllm_arguments={"enforce-eager": "false"})
+    >>> from types import SimpleNamespace
+    >>> settings = SimpleNamespace(model="m", max_context_tokens=16384, vllm_arguments={"enforce-eager": "false"})
     >>> engine_arguments(settings, "/m", cpu=True)[-2:]
     ['--max-model-len=16384', '--no-enforce-eager']
     """
@@ -38,11 +39,11 @@ def engine_arguments(settings: LanguageModelSettings, folder: str, *, cpu: bool)
     chosen = {"generation-config": "vllm", "max-model-len": str(settings.max_context_tokens)}
     if cpu:
         chosen["enforce-eager"] = "true"
-    chosen |= settings.vllm_arguments
+    chosen |= dict(settings.vllm_arguments)
     return [f"--model={folder}", "--load-format=safetensors", *(_flag(k, v) for k, v in chosen.items())]
 
 
-def server_arguments(settings: LanguageModelSettings, folder: str, *, cpu: bool, port: int) -> list[str]:
+def server_arguments(settings: ServedModel, folder: str, *, cpu: bool, port: int) -> list[str]:
     """Arguments of a server on loopback that answers to the name in the settings."""
     return [
         *("--host=127.0.0.1", f"--port={port}", f"--served-model-name={settings.model}"),

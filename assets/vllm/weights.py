@@ -10,8 +10,8 @@ from pathlib import Path
 
 from assets.durable_files import sha256_of
 from assets.errors import ConfigError
-from assets.llm_annotated.settings import LanguageModelSettings
-from assets.llm_annotated.vllm.arguments import names_file
+from assets.vllm.arguments import names_file
+from assets.vllm.served_model import ServedModel
 
 # What can change an answer: weights, configuration, tokenizer, chat template. Pickled weights are never loaded.
 _READ = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt")
@@ -19,7 +19,7 @@ _READ = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt")
 _OTHER_TEMPLATES = {"chat-template", "tokenizer-mode"}
 
 
-def find_weights(settings: LanguageModelSettings) -> Path:
+def find_weights(settings: ServedModel) -> Path:
     """The model's folder; a model of the hub is downloaded first, unless it is there already.
 
     Raises:
@@ -31,7 +31,7 @@ def find_weights(settings: LanguageModelSettings) -> Path:
     elif settings.model.startswith(("/", ".", "~")) or settings.model.count("/") > 1:
         raise ConfigError("There is no such model folder.", where=settings.model, todo="check `model`")
     else:
-        folder = _from_hub(settings.model, settings.revision)
+        folder = from_hub(settings.model, settings.revision)
     require_fit(folder, needs_template=not _OTHER_TEMPLATES & set(settings.vllm_arguments))
     return folder
 
@@ -68,7 +68,7 @@ def require_fit(folder: Path, *, needs_template: bool = True) -> None:
         )
 
 
-def fingerprint_of(folder: Path, settings: LanguageModelSettings, version: str) -> str:
+def fingerprint_of(folder: Path, settings: ServedModel, version: str) -> str:
     """32 hex digits that change whenever the same request could be answered otherwise.
 
     Over the hashes of the folder's files, the revision, the context length, vLLM's version and arguments, and the
@@ -79,13 +79,18 @@ def fingerprint_of(folder: Path, settings: LanguageModelSettings, version: str) 
         "revision": settings.revision,
         "max_context_tokens": settings.max_context_tokens,
         "vllm": version,
-        "arguments": settings.vllm_arguments,
+        "arguments": dict(settings.vllm_arguments),
         "argument_files": {k: sha256_of(Path(v)) for k, v in settings.vllm_arguments.items() if names_file(v)},
     }
     return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _from_hub(model: str, revision: str) -> Path:
+def from_hub(model: str, revision: str) -> Path:
+    """The folder of a model of the hub, downloaded unless it is there already.
+
+    Raises:
+        ConfigError: no revision, or the download failed.
+    """
     if not revision:
         raise ConfigError(
             f"Model {model!r} of the hub comes without a revision, so a run could not be repeated.",
