@@ -152,11 +152,11 @@ def _score_ours(task: Task, pairs: Workload, order: np.ndarray, watch: Any) -> t
 
 
 def _train_trl(task: Task, pairs: Workload, order: np.ndarray, watch: Any) -> tuple[Any, list[float]]:
-    from training.benchmarking.trl_trainer import losses
+    from training.benchmarking.trl_trainer import step_points
 
     trainer = _trl(task, pairs.take(order), watch)
     trainer.train()
-    return trainer.model.config, losses(trainer)
+    return trainer.model.config, [point.value for point in step_points(trainer) if point.name == "loss"]
 
 
 def _score_trl(task: Task, pairs: Workload, order: np.ndarray, watch: Any) -> tuple[Any, list[float]]:

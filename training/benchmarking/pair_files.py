@@ -1,7 +1,7 @@
 """Pair files: real labelled pairs straight from Parquet files, and as token ids, without a run of the pipeline.
 
 Columns read: `prompt` (JSON list of role and content), `response_a`, `response_b`, `preferred` ('a', 'b', else no
-label). A pair that stands in several files or rows is taken once, and not at all where its labels contradict.
+label), `label_origin`. A pair that stands in several rows is taken once, and not at all where its labels contradict.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,29 +26,43 @@ from training.data import LabelledPair
 if TYPE_CHECKING:
     from training.backbones import Backbone
 
-COLUMNS = ["prompt", "response_a", "response_b", "preferred"]
+COLUMNS = ["prompt", "response_a", "response_b", "preferred", "label_origin"]
 
 
-def read_pairs(files: Sequence[Path]) -> tuple[list[LabelledPair], StageCounts]:
+@dataclass(frozen=True)
+class FilePair:
+    """A labelled pair and where it is from.
+
+    Attributes:
+        source: name of its file.
+        origin: whose label it is, as the file says: human, llm, verifiable, model-strength.
+    """
+
+    pair: LabelledPair
+    source: str
+    origin: str
+
+
+def read_pairs(files: Sequence[Path]) -> tuple[list[FilePair], StageCounts]:
     """Labelled pairs of some files, in order of pair id, and what became of every row.
 
     Raises:
         ContractError: a file cannot be read or lacks a column.
     """
     dropped: Counter[str] = Counter()
-    found: dict[str, LabelledPair] = {}
+    found: dict[str, FilePair] = {}
     contradicted: set[str] = set()
     num_rows = 0
-    for row in _rows(files):
+    for source, row in _rows(files):
         num_rows += 1
         pair, reason = _pair(row)
         if pair is None:
             dropped[reason] += 1
         elif (other := found.get(pair.pair_id)) is None:
-            found[pair.pair_id] = pair
+            found[pair.pair_id] = FilePair(pair, source, row["label_origin"] or "")
         else:
             dropped["duplicate"] += 1
-            if other.chosen != pair.chosen:
+            if other.pair.chosen != pair.chosen:
                 contradicted.add(pair.pair_id)
     if contradicted:
         dropped["contradicting_labels"] = len(contradicted)
@@ -81,7 +96,7 @@ def encode(pairs: Sequence[LabelledPair], backbone: Backbone) -> tuple[Workload,
     return Workload([pair.pair_id for pair in kept], prompts, chosen, rejected), kept, truncated
 
 
-def _rows(files: Sequence[Path]) -> Iterator[dict]:
+def _rows(files: Sequence[Path]) -> Iterator[tuple[str, dict]]:
     for path in files:
         try:
             table = pq.read_table(path, columns=COLUMNS, partitioning=None)
@@ -90,7 +105,7 @@ def _rows(files: Sequence[Path]) -> Iterator[dict]:
         missing = [name for name in COLUMNS if name not in table.schema.names]
         if missing:
             raise ContractError(f"A file of pairs lacks the columns {missing}.", where=str(path))
-        yield from table.to_pylist()
+        yield from ((path.stem, row) for row in table.to_pylist())
 
 
 def _pair(row: Mapping) -> tuple[LabelledPair | None, str]:

@@ -65,7 +65,7 @@ def prepare(row: Row, folder: Path, files: Sequence[Path]) -> dict[str, Any]:
         pairs, counts = read_pairs(files)
         started = time.monotonic()
         # A few more, because pairs that are equal once truncated are left out.
-        drawn = draw(pairs, row.num_pairs + row.num_pairs // 10 + 10, row.seed)
+        drawn = draw([one.pair for one in pairs], row.num_pairs + row.num_pairs // 10 + 10, row.seed)
         made, _, truncated = encode(drawn, build_backbone(row.recipe(str(model)), [], row.seed, None))
         about |= {"pool": counts.as_dict(), "tokenise_s": round(time.monotonic() - started, 2)}
         about["truncated_pairs"] = truncated

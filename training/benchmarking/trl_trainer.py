@@ -8,7 +8,7 @@ from typing import Any
 
 from assets.errors import ConfigError
 from training.benchmarking.workload import Workload
-from training.loop import learning_rate
+from training.loop import Point, learning_rate
 from training.recipe import TrainingRecipe
 
 DEFAULT_BATCH = 8
@@ -99,6 +99,12 @@ def build_trainer(
     )
 
 
-def losses(trainer: Any) -> list[float]:
-    """Loss of each step so far."""
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+def step_points(trainer: Any) -> list[Point]:
+    """What TRL logged of each step, under our curves' names."""
+    names = {"loss": "loss", "accuracy": "train/accuracy", "margin": "train/margin", "grad_norm": "train/grad_norm"}
+    return [
+        Point(entry["step"], ours, float(entry[theirs]))
+        for entry in trainer.state.log_history
+        for theirs, ours in names.items()
+        if "loss" in entry and theirs in entry
+    ]
