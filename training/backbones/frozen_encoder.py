@@ -22,6 +22,7 @@ from assets.identity import Turn
 from training.batching import within_budget
 from training.data import Item
 from training.embedding_cache import EmbeddingCache, text_key
+from training.layout import group_rows
 from training.model_location import ModelLocation, locate_model
 from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow
@@ -199,6 +200,10 @@ class FrozenEncoderBackbone:
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """A row is one vector, whatever its text was."""
         return len(rows)
+
+    def groups(self, rows: Sequence[EncodedRow], max_tokens: int) -> list[list[int]]:
+        """See `Backbone`."""
+        return group_rows(rows)
 
     def micro_batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
         """See `Backbone`."""

@@ -10,10 +10,11 @@ import torch
 
 from assets.errors import ConfigError, SynprefError
 from assets.identity import Turn
-from training.batching import within_budget
+from training.backbones.decoder import PackedDecoder, load_decoder
 from training.data import Item
-from training.layout import lay_out, num_tokens
+from training.layout import group_rows, num_tokens
 from training.model_location import ModelLocation, locate_model
+from training.packing import pack
 from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow, encode_items
 
@@ -62,9 +63,10 @@ class PretrainedBackbone:
 
     weights_file = "model.safetensors"
 
-    def __init__(self, module: Any, tokeniser: TemplateTokeniser, max_tokens: int, precision: str) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.module = module.to(self.device)
+    def __init__(self, decoder: PackedDecoder, tokeniser: TemplateTokeniser, max_tokens: int, precision: str) -> None:
+        self.device = decoder.device
+        self.module = decoder.module
+        self._decoder = decoder
         self._tokeniser = tokeniser
         self._max_tokens = max_tokens
         self._precision = precision
@@ -73,7 +75,7 @@ class PretrainedBackbone:
     def create(cls, recipe: TrainingRecipe, seed: int) -> PretrainedBackbone:
         """The recipe's model, with a new head drawn from the seed."""
         torch.manual_seed(seed)
-        module, tokenizer = _load(locate_model(recipe.model, recipe.revision))
+        module, tokenizer = load_decoder(locate_model(recipe.model, recipe.revision), recipe.precision, new_head=True)
         config = module.config
         if hasattr(config, "attention_dropout"):
             config.attention_dropout = recipe.dropout
@@ -84,7 +86,8 @@ class PretrainedBackbone:
                 where="recipe.max_tokens",
                 todo="lower it",
             )
-        return cls(module, TemplateTokeniser(tokenizer), recipe.max_tokens, recipe.precision)
+        decoder = PackedDecoder(module, recipe.precision, recipe.compile, tokenizer.pad_token_id)
+        return cls(decoder, TemplateTokeniser(tokenizer), recipe.max_tokens, recipe.precision)
 
     @classmethod
     def load(cls, folder: Path, max_tokens: int | None, precision: str) -> PretrainedBackbone:
@@ -92,10 +95,11 @@ class PretrainedBackbone:
 
         Without the instructions for it, bfloat16 is ten times slower on a CPU than float32.
         """
-        precision = precision if torch.cuda.is_available() else "float32"
-        module, tokenizer = _load(ModelLocation(str(folder)))
-        max_tokens = max_tokens or module.config.max_position_embeddings
-        return cls(module.eval(), TemplateTokeniser(tokenizer), max_tokens, precision)
+        computed = "bfloat16_weights" if torch.cuda.is_available() and precision != "float32" else "float32"
+        module, tokenizer = load_decoder(ModelLocation(str(folder)), computed, new_head=False)
+        max_tokens = max_tokens or module.config.get_text_config().max_position_embeddings
+        decoder = PackedDecoder(module.eval(), computed, "auto", tokenizer.pad_token_id)
+        return cls(decoder, TemplateTokeniser(tokenizer), max_tokens, precision)
 
     def save(self, folder: Path) -> dict:
         """See `Backbone`."""
@@ -110,51 +114,17 @@ class PretrainedBackbone:
 
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """See `Backbone`."""
-        return num_tokens(rows)
+        return num_tokens(rows, None)
+
+    def groups(self, rows: Sequence[EncodedRow], max_tokens: int) -> list[list[int]]:
+        """See `Backbone`; as many neighbours as share a prompt."""
+        return group_rows(rows, None, max_tokens)
 
     def micro_batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-        """See `Backbone`."""
-        return within_budget(lengths, max_tokens)
+        """See `Backbone`; packs, which the GPU computes `max_tokens` wide whatever they hold."""
+        self._decoder.budget = max_tokens
+        yield from pack(lengths, max_tokens)
 
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
-        """See `Backbone`; the head works in float32 on the last tokens alone."""
-        batch = lay_out(rows, pad_id=self._tokeniser.tokenizer.pad_token_id).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
-            hidden = self.module.base_model(
-                input_ids=batch.input_ids, position_ids=batch.position_ids, attention_mask=batch.mask, use_cache=False
-            ).last_hidden_state
-        last = hidden.gather(1, batch.ends[:, :, None].expand(-1, -1, hidden.shape[2]))
-        scores = torch.nn.functional.linear(last.float(), self.module.score.weight.float())
-        return scores.flatten()[batch.row_at]
-
-
-def _load(location: ModelLocation) -> tuple[Any, Any]:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    extra: dict[str, Any] = {"gguf_file": location.gguf_file} if location.gguf_file else {}
-    if location.revision:
-        extra["revision"] = location.revision
-    tokenizer = AutoTokenizer.from_pretrained(location.name, trust_remote_code=False, **extra)
-    if not location.gguf_file:
-        extra["use_safetensors"] = True
-    module = AutoModelForSequenceClassification.from_pretrained(
-        location.name,
-        num_labels=1,
-        dtype=torch.float32,
-        attn_implementation="sdpa",
-        trust_remote_code=False,
-        **extra,
-    )
-    if not hasattr(module, "score"):
-        raise ConfigError(
-            f"{type(module).__name__} is no decoder with a scalar head.", where=location.name, todo="use another model"
-        )
-    if location.gguf_file:
-        # The weights are whole float32 tensors now; what says "quantized" would keep them from being saved.
-        module.hf_quantizer = None
-        module.is_quantized = False
-        if hasattr(module.config, "quantization_config"):
-            del module.config.quantization_config
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    module.config.pad_token_id = tokenizer.pad_token_id
-    return module, tokenizer
+        """See `Backbone`."""
+        return self._decoder.scores(rows)

@@ -13,7 +13,7 @@ from training.backbones.small_llama import LlamaShape, SmallLlama
 from training.batching import within_budget
 from training.byte_level import ByteLevelTokeniser
 from training.data import Item
-from training.layout import lay_out, num_tokens
+from training.layout import group_rows, lay_out, num_tokens
 from training.recipe import TrainingRecipe
 from training.tokenising import EncodedRow, encode_items
 
@@ -70,6 +70,10 @@ class ScratchBackbone:
     def num_tokens(self, rows: Sequence[EncodedRow]) -> int:
         """See `Backbone`."""
         return num_tokens(rows)
+
+    def groups(self, rows: Sequence[EncodedRow], max_tokens: int) -> list[list[int]]:
+        """See `Backbone`."""
+        return group_rows(rows)
 
     def micro_batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
         """See `Backbone`."""

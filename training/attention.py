@@ -1,0 +1,230 @@
+"""Attention over a packed layout: one function, registered with transformers, that its own models call.
+
+The layout reaches it through the models' keyword arguments, and transformers builds no mask of its own, because none is
+registered under our name. On a CPU every group is attended to by itself, so the cost is the sum of the squares of the
+groups, not the square of the pack. On a GPU FlexAttention runs with block masks built once a pack; it has no backward
+on a CPU, so there only its forward is tested.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+from assets.errors import SynprefError
+from training.packed_layout import PackedLayout
+
+NAME = "synpref_packed"
+BLOCK = 128
+"""Keys and queries of one block of a FlexAttention mask; a layout's width is a multiple of it."""
+# What models hand to every attention function without it changing what is computed.
+_HARMLESS = {"position_ids", "use_cache", "output_attentions", "output_hidden_states", "cache_position", "is_causal"}
+
+
+class Attend(Protocol):
+    """Attention over one pack."""
+
+    def __call__(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        *,
+        scale: float,
+        dropout: float,
+        window: int | None,
+        softcap: float | None,
+    ) -> torch.Tensor:
+        """Query [1, N, T, D], key and value [1, M, T, D] with N a multiple of M, to [1, T, N, D].
+
+        Args:
+            window: positions that a token sees, itself included; None for all.
+            softcap: logits become softcap * tanh(logit / softcap).
+        """
+
+
+def packed_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    packed: Attend | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **other: Any,
+) -> tuple[torch.Tensor, None]:
+    """What transformers calls, with `packed` from the call of the model.
+
+    Raises:
+        SynprefError: the model asks for something that this attention does not do, or was called without a layout.
+    """
+    unknown = sorted(name for name, value in other.items() if value is not None and name not in _HARMLESS)
+    if packed is None or attention_mask is not None or unknown:
+        what = f"the arguments {unknown}" if unknown else "a mask of its own" if packed else "no packed layout"
+        raise SynprefError(
+            f"{type(module).__name__} calls attention with {what}.",
+            todo="use a decoder with plain or sliding-window attention, such as Llama, Qwen3 or Gemma 3",
+        )
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    out = packed(query, key, value, scale=scale, dropout=dropout, window=sliding_window, softcap=softcap)
+    return out, None
+
+
+def register() -> str:
+    """Make the attention known to transformers; returns the name to load models with."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, packed_attention)
+    return NAME
+
+
+class SlicedAttention:
+    """Implements `Attend` group by group with PyTorch's own kernel: on CPUs, and the reference for the other."""
+
+    def __init__(self, layout: PackedLayout) -> None:
+        self._layout = layout
+        self._masks: dict[int | None, list[torch.Tensor]] = {}
+
+    def __call__(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        *,
+        scale: float,
+        dropout: float,
+        window: int | None,
+        softcap: float | None,
+    ) -> torch.Tensor:
+        """See `Attend`; padding gets zeros."""
+        if window not in self._masks:
+            self._masks[window] = _group_masks(self._layout, window)
+        bounds = self._layout.bounds
+        out = []
+        for start, stop, mask in zip(bounds, bounds[1:], self._masks[window], strict=False):
+            q, k, v = (x[:, :, start:stop] for x in (query, key, value))
+            if softcap is None:
+                seen = F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=scale, enable_gqa=True)
+            else:
+                seen = _softcapped(q, k, v, mask, dropout, scale, softcap)
+            out.append(seen.transpose(1, 2))
+        if query.shape[2] > bounds[-1]:
+            out.append(query.new_zeros(1, query.shape[2] - bounds[-1], query.shape[1], query.shape[3]))
+        return torch.cat(out, dim=1)
+
+
+class BlockAttention:
+    """Implements `Attend` with FlexAttention.
+
+    Args:
+        layout: on the device that computes; its width a multiple of `BLOCK`.
+        windows: those that the model's layers ask for, None among them.
+    """
+
+    def __init__(self, layout: PackedLayout, windows: frozenset[int | None]) -> None:
+        self._masks = {window: block_mask(layout, window) for window in windows}
+
+    def __call__(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        *,
+        scale: float,
+        dropout: float,
+        window: int | None,
+        softcap: float | None,
+    ) -> torch.Tensor:
+        """See `Attend`; there is no dropout."""
+        assert not dropout, "FlexAttention has no dropout; the recipe was checked"
+        attend = flex_attention if torch.compiler.is_compiling() or not query.is_cuda else _compiled_flex_attention()
+        out = attend(
+            query,
+            key,
+            value,
+            score_mod=None if softcap is None else _softcap_mod(softcap),
+            block_mask=self._masks[window],
+            scale=scale,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        return out.transpose(1, 2)
+
+
+def tree_mask_mod(layout: PackedLayout, window: int | None) -> Callable[..., torch.Tensor]:
+    """FlexAttention's form of the rule: whether the token at place q sees the one at place k."""
+    prompt_from, own_from = layout.windowed(window)
+    prompt_to = layout.prompt_to
+
+    def seen(b: Any, h: Any, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        return ((k >= prompt_from[q]) & (k < prompt_to[q])) | ((k >= own_from[q]) & (k <= q))
+
+    return seen
+
+
+def block_mask(layout: PackedLayout, window: int | None) -> BlockMask:
+    """Which blocks of keys a block of queries sees in part or as a whole.
+
+    Counted from the runs of each token, T * T / BLOCK numbers, where `create_block_mask` would try all T * T pairs.
+    """
+    width = layout.own_from.shape[0]
+    assert width % BLOCK == 0, "the backbone rounds widths up to whole blocks"
+    prompt_from, own_from = layout.windowed(window)
+    places = torch.arange(width, dtype=torch.int32, device=own_from.device)
+    counts = _seen_in_blocks(prompt_from, layout.prompt_to) + _seen_in_blocks(own_from, places + 1)
+    counts = counts.view(width // BLOCK, BLOCK, -1).sum(1)
+    part, whole = (counts > 0) & (counts < BLOCK * BLOCK), counts == BLOCK * BLOCK
+    return BlockMask.from_kv_blocks(
+        *_as_indices(part), *_as_indices(whole), BLOCK_SIZE=BLOCK, mask_mod=tree_mask_mod(layout, window)
+    )
+
+
+def _seen_in_blocks(start: torch.Tensor, stop: torch.Tensor) -> torch.Tensor:
+    """int32[T, T / BLOCK]: keys of each block that lie in a token's run [start, stop)."""
+    first = torch.arange(0, len(start), BLOCK, dtype=torch.int32, device=start.device)
+    low, high = torch.maximum(start[:, None], first), torch.minimum(stop[:, None], first + BLOCK)
+    return (high - low).clamp(min=0)
+
+
+def _as_indices(blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How many blocks each row has, int32[1, 1, R], and which, in order, int32[1, 1, R, C], the rest behind."""
+    order = blocks.int().argsort(dim=1, descending=True, stable=True)
+    return blocks.sum(1, dtype=torch.int32)[None, None], order.int()[None, None]
+
+
+def _group_masks(layout: PackedLayout, window: int | None) -> list[torch.Tensor]:
+    """bool[t, t] for each group of t tokens."""
+    seen = tree_mask_mod(layout, window)
+    places = [torch.arange(a, b) for a, b in zip(layout.bounds, layout.bounds[1:], strict=False)]
+    return [seen(0, 0, at[:, None], at[None]) for at in places]
+
+
+def _softcapped(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, dropout: float, scale: float, softcap: float
+) -> torch.Tensor:
+    shared = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
+    logits = softcap * torch.tanh(q @ k.transpose(2, 3) * scale / softcap)
+    weights = logits.float().masked_fill(~mask, float("-inf")).softmax(-1).to(q.dtype)
+    return F.dropout(weights, dropout) @ v
+
+
+@functools.cache
+def _softcap_mod(softcap: float) -> Callable[..., torch.Tensor]:
+    def capped(score: torch.Tensor, *place: Any) -> torch.Tensor:
+        return softcap * torch.tanh(score / softcap)
+
+    return capped
+
+
+@functools.cache
+def _compiled_flex_attention() -> Callable[..., torch.Tensor]:
+    return torch.compile(flex_attention, dynamic=False)
