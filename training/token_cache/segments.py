@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import uuid
@@ -151,8 +152,10 @@ class SegmentWriter:
         return Segment.open(final)
 
     def discard(self) -> None:
-        """Remove what was written, unless it was published."""
-        self._file.close()
+        """Remove what was written."""
+        # On a full disk closing fails as writing did; why is said already.
+        with contextlib.suppress(OSError):
+            self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
