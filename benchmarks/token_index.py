@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from benchmarks.cost_of_run import PeakMemory
 from training.token_cache.building import SEGMENT_PAIRS
@@ -52,10 +51,8 @@ def measure(folder: Path, max_tokens: int) -> dict:
     keys = np.sort(np.concatenate([segment.index["key"] for segment in segments_in(folder)[0]]))
     ones = np.ones(len(keys))
     selection = PairSelection(keys, ones.astype(np.int8), ones, None)
-    before = pa.total_allocated_bytes()
     with PeakMemory() as memory:
-        base = memory.peak
-        started = time.monotonic()
+        cpu, started = time.process_time(), time.monotonic()
         segments, _ = segments_in(folder)
         opened = time.monotonic() - started
         pool = TokenPool(keys)
@@ -63,6 +60,7 @@ def measure(folder: Path, max_tokens: int) -> dict:
         located = time.monotonic() - started - opened
         pairs, report = select_pairs(pool, selection, max_tokens=max_tokens)
         selected = time.monotonic() - started - opened - located
+        cpu = time.process_time() - cpu
     held = sum(value.nbytes for value in vars(pairs).values() if isinstance(value, np.ndarray))
     return {
         "pairs": len(keys),
@@ -72,11 +70,10 @@ def measure(folder: Path, max_tokens: int) -> dict:
         "open_s": round(opened, 2),
         "locate_s": round(located, 2),
         "select_s": round(selected, 2),
+        "cpu_s": round(cpu, 2),
         "held_bytes_per_pair": round(held / max(len(pairs), 1), 1),
         "index_bytes_per_pair": INDEX.itemsize,
         "peak_mb": round(memory.peak / 1e6),
-        "peak_before_mb": round(base / 1e6),
-        "arrow_mb": round((pa.total_allocated_bytes() - before) / 1e6),
         "load": round(os.getloadavg()[0], 2),
     }
 

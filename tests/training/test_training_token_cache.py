@@ -25,7 +25,7 @@ from training.data import label_pairs, read_selection, read_texts
 from training.template_tokeniser import TemplateTokeniser, template_tokeniser
 from training.token_cache import building
 from training.token_cache.building import cached_tokens
-from training.token_cache.pairs import refuse_shared_prompts, select_pairs
+from training.token_cache.pairs import pairs_to_score, refuse_shared_prompts, select_pairs
 from training.token_cache.segments import DamagedSegmentError
 from training.token_cache.selection import read_labels
 from training.tokenising import encode_items
@@ -505,3 +505,25 @@ def tiny_model(folder: Path) -> Path:
     )
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def test_every_pair_that_has_tokens_is_scored_whatever_its_labels(tmp_path, pairs, write, tokeniser):
+    rows, labels = pairs(8)
+    rows[0]["response_1"] = ""
+    rows[1]["prompt"] = [{"role": "assistant", "content": "x"}]
+    rows[2]["response_2"] = rows[2]["response_1"]
+    labels.append({"pair_id": "f" * 32, "chosen": None, "weight": None})
+    files = write(rows, labels, [])
+    selection = read_labels(files.train, labelled=False)
+    pool = cached_tokens(tmp_path / "tokens", [files.text], selection.keys, tokeniser)
+    scored, left_out = pairs_to_score(pool, selection, max_tokens=30)
+    assert left_out == {"text_not_found": 1, "template_refused": 1}
+    assert {scored.pair_id(n) for n in range(len(scored))} == {rows[n]["pair_id"] for n in (0, *range(2, 8))}
+    texts = {row["pair_id"]: row for row in rows}
+    for n in range(len(scored)):
+        row = texts[scored.pair_id(n)]
+        turns = tuple((turn["role"], turn["content"]) for turn in row["prompt"])
+        expected = encode_items([(turns, row["response_1"]), (turns, row["response_2"])], tokeniser, 30)
+        for mine, other in zip(scored.rows(n), expected, strict=True):
+            assert [*mine.prompt, *mine.response] == [*other.prompt, *other.response]
+            assert mine.num_truncated == other.num_truncated
