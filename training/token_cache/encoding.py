@@ -182,7 +182,7 @@ def checksum(*tokens: NDArray[Any]) -> int:
     """CRC-32 of stored tokens."""
     state = 0
     for some in tokens:
-        state = zlib.crc32(np.ascontiguousarray(some), state)
+        state = zlib.crc32(np.ascontiguousarray(some).data, state)
     return state
 
 

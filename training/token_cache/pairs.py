@@ -124,7 +124,7 @@ class TokenisedPairs:
         """Changes with the pairs, their order, tokens, sides and weights; 32 hex digits."""
         state = hashlib.blake2b(str(self._max_tokens).encode(), digest_size=16)
         for column in (self._keys, self._facts("checksum"), self._chosen, self._weight, self.lengths):
-            state.update(np.ascontiguousarray(column))
+            state.update(np.ascontiguousarray(column).view(np.uint8).data)
         return state.hexdigest()
 
     def _facts(self, name: str) -> NDArray[Any]:
