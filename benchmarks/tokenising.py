@@ -69,9 +69,11 @@ def measure(files: list[Path], selection: Path, cache: Path, tokeniser: Template
     labels = read_labels(selection)
     load = os.getloadavg()[0]
     with PeakMemory() as memory:
-        started = time.monotonic()
+        used, started = os.times(), time.monotonic()
         cached_tokens(cache, files, labels.keys, tokeniser)
         built = time.monotonic() - started
+        # Of this process and of the workers, which have ended.
+        cpu = sum(os.times()[:4]) - sum(used[:4])
     started = time.monotonic()
     pairs, report = select_pairs(cached_tokens(cache, files, labels.keys, tokeniser), labels, max_tokens=max_tokens)
     opened = time.monotonic() - started
@@ -89,6 +91,7 @@ def measure(files: list[Path], selection: Path, cache: Path, tokeniser: Template
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(load, 2),
         "build_s": round(built, 2),
+        "build_cpu_s": round(cpu, 2),
         "pairs_per_s": round(len(labels) / built),
         "tokens": tokens,
         "tokens_per_s": round(tokens / built),

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 from jinja2 import nodes
@@ -43,7 +43,8 @@ class TemplateRefusedError(SynprefError):
 class _GenerationTag(Extension):
     """`{% generation %}` marks replies for those who mask prompts; it changes no text."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    # As jinja declares it.
+    tags = {"generation"}  # noqa: RUF012
 
     def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
         """Keep what stands between the marks."""

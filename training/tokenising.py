@@ -72,11 +72,12 @@ class Splitter:
         self._tokeniser = tokeniser
         opened = tokeniser.render(PROBE_TURNS, open_reply=True)
         head = _common_prefix(opened, self.whole(PROBE_TURNS, PROBE_REPLY))
-        for cut in (len(self._up_to_added_token(head)), len(head)):
-            self._from_end = len(opened) - cut
-            self.exact = all(self._joins_exactly(reply) for reply in _JOINING)
-            if self.exact:
-                break
+        cut = self._after_added_token(head)
+        self._from_end = len(opened) - cut
+        # Tokens that take white space along, or a mark put before each text, join across added tokens too.
+        self.exact = cut > 0 and all(self._joins_exactly(reply) for reply in _JOINING)
+        if not self.exact:
+            self._from_end = len(opened) - len(head)
 
     def whole(self, turns: tuple[Turn, ...], response: str) -> str:
         """The conversation with its reply, as text."""
@@ -97,12 +98,13 @@ class Splitter:
         texts = [self.whole(turns, response) for response in responses]
         for text in texts:
             if not text.startswith(prompt):
-                prompt = self._up_to_added_token(_common_prefix(prompt, text))
+                common = _common_prefix(prompt, text)
+                prompt = common[: self._after_added_token(common) or len(common)]
         return prompt, [text[len(prompt) :] for text in texts]
 
-    def _up_to_added_token(self, text: str) -> str:
+    def _after_added_token(self, text: str) -> int:
         ends = [text.rfind(token) + len(token) for token in self._tokeniser.added_tokens if token in text]
-        return text[: max(ends, default=len(text))]
+        return max(ends, default=0)
 
     def _joins_exactly(self, reply: str) -> bool:
         prompt, (rest,) = self.split(self.prompt(PROBE_TURNS), PROBE_TURNS, reply)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from assets.errors import SynprefError
 from training.template_tokeniser import TemplateTokeniser, TokeniserSource
 from training.token_cache.encoding import EncodedPart, PairEncoder, token_dtype
 from training.token_cache.pair_keys import Keys, positions_in
@@ -87,7 +88,15 @@ class _Work:
                 say(f"{error} It is removed; its pairs are tokenised again.")
             remove_unusable(self._target, damaged)
             rows = np.sort(self._rows[_missing(self.segments, self._wanted)])
-            self.segments += tokenise(self._target, self._path, rows, self._sha)
+            try:
+                self.segments += tokenise(self._target, self._path, rows, self._sha)
+            except OSError as error:
+                raise SynprefError(
+                    f"The token cache cannot be written: {error.strerror}.",
+                    where=str(self._target),
+                    kept="its segments that are whole",
+                    todo="free disk space, or set another folder (token_cache), and run again",
+                ) from error
 
 
 def _missing(segments: Sequence[Segment], wanted: Keys) -> NDArray[np.int64]:

@@ -22,8 +22,8 @@ from training.tokenising import Splitter
 EMPTY_PROMPT, EMPTY_RESPONSE, EQUAL_RESPONSES, TEMPLATE_REFUSED, TEXT_TOO_LONG = 1, 2, 4, 8, 16
 SPECIAL_TEXT, SAME_LAST_TOKEN, REPAIRED_TEXT = 32, 64, 128
 
-MAX_CHARS = 50_000_000
-"""Characters of a pair; tokenising more would take minutes and gigabytes for a pair that is truncated anyway."""
+MAX_CHARS = 20_000_000
+"""Characters of a pair; more would take minutes and gigabytes, for a pair that is truncated anyway."""
 # Characters handed to the tokenizers library at a time: what it makes of them takes some 150 times their memory.
 _CHARS_AT_ONCE = 1_000_000
 
@@ -182,7 +182,7 @@ def checksum(*tokens: NDArray[Any]) -> int:
     """CRC-32 of stored tokens."""
     state = 0
     for some in tokens:
-        state = zlib.crc32(np.ascontiguousarray(some), state)
+        state = zlib.crc32(np.ascontiguousarray(some).data, state)
     return state
 
 

@@ -24,7 +24,7 @@ def keys_of(ids: pa.Array | pa.ChunkedArray) -> Keys:
     Null ids have the key of no text.
 
     >>> keys_of(pa.array(["00ff" * 8]))[0] == bytes.fromhex("00ff" * 8)
-    np.True_
+    True
     """
     if isinstance(ids, pa.ChunkedArray):
         ids = ids.combine_chunks()

