@@ -1,4 +1,4 @@
-"""DeepSpeed engine: ZeRO 0 to 3 behind `training.engine.Engine`; what it saves depends on neither stage nor processes."""
+"""DeepSpeed engine: ZeRO 0 to 3 behind `training.engine.Engine`; a state fits any stage and number of processes."""
 
 from __future__ import annotations
 
