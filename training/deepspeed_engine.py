@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,6 @@ import torch.distributed as dist
 
 from assets.errors import ConfigError, SynprefError
 from training.deepspeed_config import deepspeed_config
-from training.engine import parameter_groups, whole_shape
 from training.recipe import TrainingRecipe
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -94,7 +93,7 @@ class DeepSpeedEngine:
                 yield f"{moment}/{name}", self._whole(parameter, moment)
         yield "num_updates", torch.tensor(self._num_updates)
 
-    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         """See `Engine`.
 
         Raises:
@@ -152,7 +151,7 @@ class DeepSpeedEngine:
             if self._stage != 3 or self.rank == 0:
                 parameter.copy_(value)
 
-    def _refuse_other(self, state: dict[str, torch.Tensor]) -> None:
+    def _refuse_other(self, state: Mapping[str, torch.Tensor]) -> None:
         expected = {f"{kind}/{name}" for name in self._trained for kind in ("weights", *_MOMENTS)} | {"num_updates"}
         wrong = sorted(expected ^ set(state))
         wrong += [
@@ -179,6 +178,21 @@ class _Called(torch.nn.Module):
 
     def forward(self, function: Callable[..., torch.Tensor], *arguments: Any) -> torch.Tensor:
         return function(*arguments)
+
+
+def parameter_groups(module: torch.nn.Module, recipe: TrainingRecipe) -> list[dict]:
+    """Trained parameters for AdamW; weight decay on matrices only, because norms and biases have no scale to shrink."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if len(whole_shape(p)) > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if len(whole_shape(p)) <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def whole_shape(parameter: torch.Tensor) -> torch.Size:
+    """Shape of a parameter, also where ZeRO-3 has split it and the tensor itself is empty."""
+    return getattr(parameter, "ds_shape", parameter.shape)
 
 
 def _import_deepspeed() -> Any:

@@ -18,7 +18,8 @@ from tests.training.zero_worker import NUM_STEPS, RESUME_AT, one_step, pairs_of,
 from training.backbones.pretrained import PretrainedBackbone
 from training.backbones.scratch import ScratchBackbone
 from training.deepspeed_config import deepspeed_config
-from training.engine import LocalEngine, parameter_groups
+from training.deepspeed_engine import parameter_groups
+from training.engine import LocalEngine
 from training.recipe import TrainingRecipe
 
 STAGES = ("0", "1", "2", "3")
