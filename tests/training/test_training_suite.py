@@ -119,7 +119,7 @@ def test_a_run_names_models_of_the_suite_by_file(tmp_path):
     [
         ({"config": "qwen3_8b.yaml"}, r"commit of Qwen/Qwen3-8B is '', and must be 40 hexadecimal digits"),
         ({"config": "qwen3_8b.yaml", "revision": "main"}, "'main', and must be 40"),
-        ({"config": "qwen3_9b.yaml", "revision": COMMIT}, r"suite has no such model.*name one of llama3\.1_8b"),
+        ({"config": "qwen3_9b.yaml", "revision": COMMIT}, r"no such model of the suite.*name one of llama3\.1_8b"),
         ({"config": "../recipe.yaml"}, "no name of a file"),
         ({"config": "qwen3_8b.yaml", "revision": COMMIT, "batch_size": 8}, "recipe.batch_size: Extra inputs"),
     ],
