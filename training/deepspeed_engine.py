@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from assets.errors import ConfigError, SynprefError
-from training.deepspeed_config import deepspeed_config
+from training.deepspeed_config import deepspeed_config, import_deepspeed
 from training.recipe import TrainingRecipe
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -30,7 +30,7 @@ class DeepSpeedEngine:
                 where="recipe.zero",
                 todo="set it and open training.distribution.process_group(recipe) first",
             )
-        deepspeed = _import_deepspeed()
+        deepspeed = import_deepspeed()
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self._stage = recipe.zero.stage
         self._max_grad_norm = recipe.max_grad_norm
@@ -193,22 +193,6 @@ def parameter_groups(module: torch.nn.Module, recipe: TrainingRecipe) -> list[di
 def whole_shape(parameter: torch.Tensor) -> torch.Size:
     """Shape of a parameter, also where ZeRO-3 has split it and the tensor itself is empty."""
     return getattr(parameter, "ds_shape", parameter.shape)
-
-
-def _import_deepspeed() -> Any:
-    import logging
-    import warnings
-
-    import deepspeed
-    from deepspeed import ops
-
-    # Its way around gloo on one machine compiles C++ for minutes at the first use, and waits for a process that has
-    # died without any timeout.
-    ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    # It calls functions that torch has renamed, and each call would say so.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
-    return deepspeed
 
 
 def _build_optimiser(module: torch.nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
