@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -15,8 +15,10 @@ from assets.lake import check_slug
 from assets.llm_annotated.settings import AttributeSettings, BudgetSettings, JudgeSettings, VotingSettings
 from assets.settings_base import Count, Positive, Settings, Share, describe_validation
 from training.recipe import TrainingRecipe
+from training.suite import suite_model
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+Mixture = Literal["kept", "kept_and_flipped"]
 
 
 class BenchmarkSettings(Settings):
@@ -195,11 +197,36 @@ class EmbeddingSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """Recipes: the loop's, the gold model's, and one per size of the suite that is trained at the end."""
+    """Recipes: the loop's, the gold model's, and one per size of the suite that is trained at the end.
+
+    A size may be written as `{config: qwen3_8b.yaml, revision: COMMIT}`: a file of training/configs, with settings
+    that replace its own.
+    """
 
     loop: TrainingRecipe
     gold: TrainingRecipe
     final: dict[str, TrainingRecipe]
+    # What a size learns from where that is not `filter.train_on`; a file of training/configs says so itself.
+    mixtures: dict[str, Mixture] = Field(default_factory=dict)
+    # GPUs of this machine that a model with `zero` is trained on.
+    processes_per_node: Positive = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _files_are_read(cls, values: Any) -> Any:
+        final = values.get("final") if isinstance(values, dict) else None
+        if not isinstance(final, dict):
+            return values
+        files = {size: suite_model(v) for size, v in final.items() if isinstance(v, dict) and "config" in v}
+        mixtures = {size: model.mixture for size, model in files.items()} | (values.get("mixtures") or {})
+        final = final | {size: model.recipe for size, model in files.items()}
+        return {**values, "final": final, "mixtures": mixtures}
+
+    @model_validator(mode="after")
+    def _mixtures_are_of_sizes(self) -> ModelSettings:
+        if unknown := sorted(set(self.mixtures) - set(self.final)):
+            raise ValueError(f"models.mixtures names sizes that models.final does not: {', '.join(unknown)}")
+        return self
 
 
 class FilterSettings(Settings):
@@ -210,7 +237,7 @@ class FilterSettings(Settings):
     max_judged_pairs: Count = 5_000
     # Pairs of the wild pool scored per source, in order of pair id; the rest is counted `not_scored`.
     max_scored_per_source: Positive = 10_000_000
-    train_on: Literal["kept", "kept_and_flipped"] = "kept"
+    train_on: Mixture = "kept"
 
 
 class GateSettings(Settings):
@@ -268,6 +295,10 @@ class RunSettings(Settings):
     def round_names(self) -> tuple[str, ...]:
         """`round_0` to the last round, in order."""
         return tuple(f"round_{number}" for number in range(self.rounds.num_rounds))
+
+    def mixture_of_size(self, size: str) -> Mixture:
+        """The mixture that a final model learns from."""
+        return self.models.mixtures.get(size, self.filter.train_on)
 
     def section_hash(self, *sections: str) -> str:
         """Hash of the named concerns: what an artifact made from them is stale against."""

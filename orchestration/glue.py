@@ -91,8 +91,13 @@ def run_process(
 
     torch never loads in Dagster's processes, and a crash costs one step.
     """
+    run_command(context, pipes, [sys.executable, "-m", module, *map(str, arguments)])
+
+
+def run_command(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, command: list[str]) -> None:
+    """Run a command that starts our own modules; as `run_process`."""
     pipes.run(
-        command=[sys.executable, "-m", module, *map(str, arguments)],
+        command=command,
         context=context,
         cwd=str(REPOSITORY),
         env={"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"},

@@ -14,7 +14,8 @@ from assets.reward_models.runs import Selection, prepare_training, trained_model
 from assets.reward_models.training_data import gold_of
 from assets.staleness import current, fingerprint
 from assets.workspace import Workspace
-from orchestration.glue import plot, published, run_process
+from orchestration.glue import plot, published, run_command
+from training.launch import launch_command
 from training.recipe import TrainingRecipe
 
 
@@ -47,7 +48,8 @@ def train(
             tags={"config": workspace.settings.name, "model": model, "mixture_id": mixture_id or "", "inputs": inputs},
         )
         if not run.finished:
-            run_process(context, pipes, "training.train", run.spec)
+            processes = workspace.settings.models.processes_per_node if recipe.zero else 1
+            run_command(context, pipes, launch_command(run.spec, processes))
         row, _ = trained_model_row(run, mixture_id=mixture_id)
         info = {"counts": labels.counts.as_dict()}
         manifest = lake.publish("trained_models", row, {"model": model}, inputs=inputs, info=info)

@@ -68,6 +68,7 @@ def weights_split_while_loading(recipe: TrainingRecipe) -> Iterator[None]:
     if recipe.zero is None or recipe.zero.stage != 3:
         yield
         return
+    import_deepspeed()
     from transformers.integrations import HfDeepSpeedConfig
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -78,6 +79,23 @@ def weights_split_while_loading(recipe: TrainingRecipe) -> Iterator[None]:
     finally:
         unset_hf_deepspeed_config()
         del alive
+
+
+def import_deepspeed() -> Any:
+    """DeepSpeed, quiet, and with messages that end when a process has died."""
+    import logging
+    import warnings
+
+    import deepspeed
+    from deepspeed import ops
+
+    # Its way around gloo on one machine compiles C++ for minutes at the first use, and waits for a process that has
+    # died without any timeout.
+    ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # It calls functions that torch has renamed, and each call would say so.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    return deepspeed
 
 
 def _on_gpu() -> bool:

@@ -1,17 +1,16 @@
-"""DeepSpeed engine: ZeRO 0 to 3 behind `training.engine.Engine`; what it saves depends on neither stage nor processes."""
+"""DeepSpeed engine: ZeRO 0 to 3 behind `training.engine.Engine`; a state fits any stage and number of processes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from assets.errors import ConfigError, SynprefError
-from training.deepspeed_config import deepspeed_config
-from training.engine import parameter_groups, whole_shape
+from training.deepspeed_config import deepspeed_config, import_deepspeed
 from training.recipe import TrainingRecipe
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -31,7 +30,7 @@ class DeepSpeedEngine:
                 where="recipe.zero",
                 todo="set it and open training.distribution.process_group(recipe) first",
             )
-        deepspeed = _import_deepspeed()
+        deepspeed = import_deepspeed()
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self._stage = recipe.zero.stage
         self._max_grad_norm = recipe.max_grad_norm
@@ -94,7 +93,7 @@ class DeepSpeedEngine:
                 yield f"{moment}/{name}", self._whole(parameter, moment)
         yield "num_updates", torch.tensor(self._num_updates)
 
-    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         """See `Engine`.
 
         Raises:
@@ -152,7 +151,7 @@ class DeepSpeedEngine:
             if self._stage != 3 or self.rank == 0:
                 parameter.copy_(value)
 
-    def _refuse_other(self, state: dict[str, torch.Tensor]) -> None:
+    def _refuse_other(self, state: Mapping[str, torch.Tensor]) -> None:
         expected = {f"{kind}/{name}" for name in self._trained for kind in ("weights", *_MOMENTS)} | {"num_updates"}
         wrong = sorted(expected ^ set(state))
         wrong += [
@@ -181,20 +180,19 @@ class _Called(torch.nn.Module):
         return function(*arguments)
 
 
-def _import_deepspeed() -> Any:
-    import logging
-    import warnings
+def parameter_groups(module: torch.nn.Module, recipe: TrainingRecipe) -> list[dict]:
+    """Trained parameters for AdamW; weight decay on matrices only, because norms and biases have no scale to shrink."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if len(whole_shape(p)) > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if len(whole_shape(p)) <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
-    import deepspeed
-    from deepspeed import ops
 
-    # Its way around gloo on one machine compiles C++ for minutes at the first use, and waits for a process that has
-    # died without any timeout.
-    ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    # It calls functions that torch has renamed, and each call would say so.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
-    return deepspeed
+def whole_shape(parameter: torch.Tensor) -> torch.Size:
+    """Shape of a parameter, also where ZeRO-3 has split it and the tensor itself is empty."""
+    return getattr(parameter, "ds_shape", parameter.shape)
 
 
 def _build_optimiser(module: torch.nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:

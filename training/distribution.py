@@ -54,7 +54,8 @@ def place_of(environment: Mapping[str, str]) -> Place:
     Raises:
         ConfigError: a variable is missing, no number, or out of its range.
 
-    >>> place_of({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"})
+    >>> meet = {"MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
+    >>> place_of({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", **meet})
     Place(rank=3, local_rank=1, world_size=4, launched=True)
     >>> place_of({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"})
     Place(rank=0, local_rank=0, world_size=1, launched=False)
@@ -77,7 +78,7 @@ def place_of(environment: Mapping[str, str]) -> Place:
                 raise ConfigError(
                     f"{world_size} processes are to train together, and {name} does not say where they meet.",
                     where="environment",
-                    todo="start with torchrun or deepspeed, or export it in the batch script: docs/training_at_scale.md",
+                    todo="start with torchrun or deepspeed, or export it: docs/training_at_scale.md",
                 )
     return Place(rank, local_rank, world_size, launched=True)
 

@@ -100,12 +100,7 @@ def parameter_groups(module: torch.nn.Module, recipe: TrainingRecipe) -> list[di
     """Trained parameters; weight decay on matrices only, because norms and biases have no scale to shrink."""
     trained = [p for p in module.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in trained if len(whole_shape(p)) > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if len(whole_shape(p)) <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
-
-
-def whole_shape(parameter: torch.Tensor) -> torch.Size:
-    """Shape of a parameter, also where ZeRO-3 has split it over processes and the tensor itself is empty."""
-    return getattr(parameter, "ds_shape", parameter.shape)

@@ -16,6 +16,7 @@ from pathlib import Path
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR
 
 from assets.errors import SynprefError
+from training.distribution import place_of
 from training.specs import AnySpec, load_spec
 
 Log = Callable[[str], None]
@@ -26,11 +27,12 @@ Report = Callable[[dict], None]
 def pipes_session() -> Iterator[tuple[Log, Report]]:
     """Two functions: one that logs a line, one that sends a report (JSON values) as a custom message.
 
-    The glue that started the process reads the report with `get_custom_messages()`.
+    The glue that started the process reads the report with `get_custom_messages()`. Of processes that train together,
+    the first one alone speaks to Dagster.
     """
     from dagster_pipes import open_dagster_pipes
 
-    if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
+    if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ or not place_of(os.environ).is_first:
         yield lambda line: None, lambda report: None
         return
     with open_dagster_pipes() as context:
@@ -61,7 +63,7 @@ def run_spec(
         with pipes_session() as (log, send):
             report = work(load_spec(given.spec, spec_type), log)
             send(report)
-        if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
+        if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ and place_of(os.environ).is_first:
             print(json.dumps(report, sort_keys=True))
     except SynprefError as error:
         print(f"error: {error}", file=sys.stderr)

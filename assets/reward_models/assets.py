@@ -141,11 +141,11 @@ def build(settings: RunSettings, partitions: Partitions) -> list[Any]:
     ) -> dg.MaterializeResult:
         """Trained on the filtered mixture: what the pipeline is for."""
         lake, size = workspace.lake, context.partition_key
-        recipe, part = settings.models.final[size], settings.filter.train_on
+        recipe, part = settings.models.final[size], settings.mixture_of_size(size)
         try:
             upstream = [*lake.require("mixtures", mixture=part, todo="materialise filtered_mixture")]
             upstream += require_round(lake, "gold", last)
-            labels, mixture = mixture_of(workspace, recipe)
+            labels, mixture = mixture_of(workspace, recipe, part)
             return train(context, workspace, pipes, f"final-{size}", recipe, labels, last, upstream, mixture_id=mixture)
         except SynprefError as error:
             raise failure(error) from error

@@ -42,13 +42,15 @@ def raw_labels(workspace: Workspace, recipe: TrainingRecipe) -> Selection:
     )
 
 
-def mixture_of(workspace: Workspace, recipe: TrainingRecipe) -> tuple[Selection, str]:
-    """The mixture that final models learn from, and its id.
+def mixture_of(workspace: Workspace, recipe: TrainingRecipe, part: str) -> tuple[Selection, str]:
+    """The mixture that a final model learns from, and its id.
+
+    Args:
+        part: `kept` or `kept_and_flipped`.
 
     Raises:
         MissingUpstreamError: no mixture is published, or it is empty.
     """
-    part = workspace.settings.filter.train_on
     rows = workspace.lake.read("mixtures", mixture=part).sort_by("pair_id")
     if not len(rows):
         raise MissingUpstreamError(

@@ -22,18 +22,20 @@ from training.distribution import gather_all, own_packs, process_group
 from training.loss import bradley_terry
 from training.recipe import TrainingRecipe
 
-NUM_STEPS, RESUME_AT = 4, 2
+NUM_STEPS, RESUME_AT, PAIRS = 3, 2, 7
+LEARNING_RATE = 1e-3
+# Seven pairs a step: no number of processes divides them.
 
 
 def sorted_deal(lengths, max_tokens, world_size):
-    """Stands in for the packer: pairs by length dealt to the ranks in turn, one pair a pack."""
+    """A plan of a step: pairs by length dealt to the ranks in turn, two a pack, an empty one on the last rank."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    per_rank = [order[rank::world_size] for rank in range(world_size)]
-    longest = max(map(len, per_rank))
-    return [[[i] for i in part] + [[]] * (longest - len(part)) for part in per_rank]
+    packs = [[order[rank::world_size][at : at + 2] for at in range(0, len(order), 2)] for rank in range(world_size)]
+    longest = 1 + max(sum(map(bool, part)) for part in packs)
+    return [[pack for pack in part if pack] + [[]] * (longest - sum(map(bool, part))) for part in packs]
 
 
-def pairs_of(backbone, num: int = 28):
+def pairs_of(backbone, num: int = NUM_STEPS * PAIRS):
     rng = np.random.default_rng(3)
     words = ["river", "stone", "lamp", "garden", "winter"]
     items = []
@@ -45,8 +47,8 @@ def pairs_of(backbone, num: int = 28):
 
 
 def one_step(engine, backbone, pairs, step: int, poisoned: bool = False) -> tuple[float, float]:
-    """Loss and norm of a step over seven pairs, so that no number of processes divides them."""
-    batch = pairs[7 * step : 7 * step + 7]
+    """Loss and norm of a step."""
+    batch = pairs[PAIRS * step : PAIRS * (step + 1)]
     lengths = [backbone.num_tokens(pair) for pair in batch]
     backbone.module.train()
     packs = own_packs(lengths, 10_000, engine.rank, engine.world_size, sorted_deal)
@@ -59,16 +61,16 @@ def one_step(engine, backbone, pairs, step: int, poisoned: bool = False) -> tupl
             loss = loss * float("nan")
         engine.backward(loss, last=at == len(packs) - 1)
         total += loss.detach().double()
-    return engine.total(total).item(), engine.step(3e-3)
+    return engine.total(total).item(), engine.step(LEARNING_RATE)
 
 
 def run_stage(recipe: TrainingRecipe, out: Path, name: str) -> dict:
     with weights_split_while_loading(recipe):
         backbone = PretrainedBackbone.create(recipe, 5)
-    split = [p.numel() for p in backbone.module.parameters()]
+    held = sum(p.numel() for p in backbone.module.parameters())
     engine = DeepSpeedEngine(backbone.module, recipe)
     pairs = pairs_of(backbone)
-    seen: dict = {"losses": [], "norms": [], "rank": engine.rank, "numel_after_loading": sum(split)}
+    seen: dict = {"losses": [], "norms": [], "rank": engine.rank, "weights_held_after_loading": held}
     for step in range(NUM_STEPS):
         if step == RESUME_AT:
             state = dict(engine.state())
@@ -88,7 +90,7 @@ def run_stage(recipe: TrainingRecipe, out: Path, name: str) -> dict:
     seen["poisoned_norm"] = one_step(engine, backbone, pairs, 0, poisoned=True)[1]
     after = engine.weights()
     seen["unchanged_by_poison"] = all(torch.equal(after[key], weights[key]) for key in weights)
-    seen["after_poison"] = one_step(engine, backbone, pairs, 1)[0]
+    seen["norm_after_poison"] = one_step(engine, backbone, pairs, 1)[1]
     return seen
 
 
@@ -113,7 +115,6 @@ def main() -> None:
     parser.add_argument("--offload", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    torch.set_deterministic_debug_mode("default")
     report: dict = {"stages": {}, "resumed": {}}
     recipes = {}
     for stage in map(int, given.stages):
