@@ -20,8 +20,8 @@ from training.tokenising import EncodedRow
 BATCH_TOKENS = 16_384
 # Items tokenised at a time, so that a large pool is never held encoded as a whole.
 _CHUNK_ITEMS = 8_192
-# A block holds groups of like length for about so many batches: little padding, and its order is drawn.
-_BLOCK_BATCHES = 4
+# A block holds groups of like length for about so many batches, of which only its last is not full.
+_BLOCK_BATCHES = 16
 # What a tokenizer and its chat template are made of, and what else than weights decides a score.
 _TOKENISER_FILES = (
     "tokenizer*",
@@ -130,12 +130,11 @@ class Scorer:
         return refused_by(self._backbone.encode, items)
 
     def _score_rows(self, rows: Sequence[EncodedRow], progress: Progress) -> NDArray[np.float64]:
-        from training.layout import group_rows
-
         self._backbone.module.eval()
         scores = np.zeros(len(rows))
         together = by_prompt(rows)
-        groups = [[together[at] for at in group] for group in group_rows([rows[at] for at in together])]
+        found = self._backbone.groups([rows[at] for at in together], self.batch_tokens)
+        groups = [[together[at] for at in group] for group in found]
         lengths = [self._backbone.num_tokens([rows[at] for at in group]) for group in groups]
         for block in blocks_by_length(lengths, self.batch_tokens * _BLOCK_BATCHES):
             self._score_groups([groups[i] for i in block], [lengths[i] for i in block], rows, scores, progress)

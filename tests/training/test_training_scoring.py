@@ -70,9 +70,14 @@ def conversations(num: int = 24) -> list:
 # --- one scorer ---
 
 
-def test_a_score_depends_on_nothing_but_its_item(model):
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_score_depends_on_nothing_but_its_item(model, tmp_path, packed):
     items = conversations()
-    scorer = load_scorer(model)
+    if packed:
+        # Without our manifest, the same folder is any decoder of transformers: computed packed.
+        shutil.copytree(model, tmp_path / "packed")
+        (tmp_path / "packed" / MANIFEST).unlink()
+    scorer = load_scorer(tmp_path / "packed" if packed else model)
     alone = np.array([scorer.score([item]).scores[0] for item in items])
     assert np.ptp(alone) > 1e-2
     order = np.random.default_rng(1).permutation(len(items))
@@ -124,10 +129,15 @@ class SmallMemory:
         prompts = {}
         return [EncodedRow(prompts.setdefault(t, np.full(4, ord(t[0][1]))), np.arange(len(r)) + 1) for t, r in items]
 
+    def groups(self, rows, max_tokens):
+        from training.layout import group_rows
+
+        return group_rows(rows, None)
+
     def num_tokens(self, rows):
         from training.layout import num_tokens
 
-        return num_tokens(rows)
+        return num_tokens(rows, None)
 
     def micro_batches(self, lengths, max_tokens):
         from training.batching import within_budget
