@@ -372,3 +372,21 @@ def test_no_pair_selected_gives_no_score(selected, model, tmp_path):
     pq.write_table(pa.table({"pair_id": pa.array([], pa.string())}), spec.selection)
     assert score_pairs(spec)["num_pairs"] == 0
     assert len(pq.read_table(spec.output)) == 0
+
+
+def test_a_scoring_of_the_lake_started_again_finds_its_own_shards(model, tmp_path, monkeypatch):
+    from assets.reward_models.runs import prepare_scoring
+    from assets.workspace import Workspace
+    from orchestration.options import SAMPLE_CONFIG
+
+    monkeypatch.setenv("SYNPREF_HOME", str(tmp_path / "home"))
+    workspace, trained = Workspace(SAMPLE_CONFIG), {"folder": str(model)}
+    ids = pa.array(["a" * 32, "b" * 32])
+
+    def prepare(inputs: str, pair_ids=ids):
+        return prepare_scoring(workspace, name="best-s", trained=trained, pair_ids=pair_ids, inputs=inputs, source="s")
+
+    first, again, other = prepare("1" * 32), prepare("1" * 32), prepare("2" * 32, ids.slice(0, 1))
+    assert first == again
+    assert shards_beside(first.output) != shards_beside(other.output)
+    assert [len(read_ids(run.spec.with_name("pairs.parquet"))) for run in (first, other)] == [2, 1]
