@@ -91,6 +91,9 @@ class RewardScorer(Protocol):
     def score(self, items: Sequence[Item], *, progress: Progress = nobody) -> ScoreResult:
         """Scores of (turns, response) each. A score does not depend on the items around it, beyond rounding."""
 
+    def score_encoded(self, rows: Sequence[EncodedRow], *, progress: Progress = nobody) -> ScoreResult:
+        """The same of rows that this model's tokenizer has made."""
+
     def refusals(self, items: Sequence[Item]) -> dict[int, str]:
         """Why some items cannot be put to the model, by position: its chat template refuses them."""
 
@@ -117,13 +120,17 @@ class Scorer:
         Raises:
             SynprefError: one prompt with one response does not fit in memory.
         """
-        scores = np.zeros(len(items))
-        truncated = np.zeros(len(items), dtype=np.int64)
-        for start in range(0, len(items), _CHUNK_ITEMS):
-            rows = self._backbone.encode(items[start : start + _CHUNK_ITEMS])
-            scores[start : start + len(rows)] = self._score_rows(rows, progress)
-            truncated[start : start + len(rows)] = [row.num_truncated for row in rows]
-        return ScoreResult(scores, truncated)
+        chunks = [items[start : start + _CHUNK_ITEMS] for start in range(0, len(items), _CHUNK_ITEMS)]
+        found = [self.score_encoded(self._backbone.encode(chunk), progress=progress) for chunk in chunks]
+        return ScoreResult(
+            np.concatenate([np.zeros(0), *(result.scores for result in found)]),
+            np.concatenate([np.zeros(0, np.int64), *(result.num_truncated_tokens for result in found)]),
+        )
+
+    def score_encoded(self, rows: Sequence[EncodedRow], *, progress: Progress = nobody) -> ScoreResult:
+        """See `RewardScorer`; raises as `score`."""
+        truncated = np.array([row.num_truncated for row in rows], dtype=np.int64)
+        return ScoreResult(self._score_rows(rows, progress), truncated)
 
     def refusals(self, items: Sequence[Item]) -> dict[int, str]:
         """See `RewardScorer`."""

@@ -18,6 +18,7 @@ import pytest
 
 from assets.errors import ContractError, PartitionBusyError, SynprefError
 from tests.training.conftest import TEXT, make_pairs
+from training.bulk_scoring import Shard, score_shard
 from training.checkpoint import MANIFEST
 from training.data import read_texts
 from training.score import METADATA_KEY, score_pairs, shards_beside
@@ -89,6 +90,16 @@ def test_a_score_depends_on_nothing_but_its_item(model, tmp_path, packed):
     scorer.batch_tokens = 16_384
     parts = [scorer.score(items[:half]).scores, scorer.score(items[half:]).scores]
     np.testing.assert_allclose(np.concatenate(parts), alone, atol=1e-5)
+
+
+def test_a_shard_of_tokens_is_scored_as_one_of_texts(model):
+    items = conversations(6)
+    scorer, names = load_scorer(model), [str(at) for at in range(len(conversations(6)))]
+    rows = scorer._backbone.encode(items)
+    shards = [Shard(0, items, pa.table({"name": names}), names), Shard(0, (), pa.table({"name": names}), names, rows)]
+    tables = [score_shard(scorer, shard, skip_refused=False, progress=silent) for shard in shards]
+    assert tables[0].equals(tables[1])
+    assert tables[0]["problem"].null_count == len(items)
 
 
 def test_truncated_tokens_are_counted(model):
