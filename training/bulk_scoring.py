@@ -23,6 +23,7 @@ from assets.errors import SynprefError
 from training.data import Item
 from training.score_shards import Say, ShardFolder
 from training.scoring import Progress, RewardScorer
+from training.tokenising import EncodedRow
 
 NUM_THREADS = 2
 """Of each process; fixed, because the order of float sums depends on it."""
@@ -37,12 +38,14 @@ class Shard:
     Attributes:
         keys: one row per item; what stands beside the scores in the shard's file.
         names: what a person knows each item by.
+        rows: the items' tokens, where somebody has made them already; there are no `items` then.
     """
 
     number: int
     items: Sequence[Item]
     keys: pa.Table
     names: Sequence[str]
+    rows: Sequence[EncodedRow] | None = None
 
 
 class Work(Protocol):
@@ -125,10 +128,14 @@ def score_shard(scorer: RewardScorer, shard: Shard, *, skip_refused: bool, progr
         SynprefError: a score is not finite; the items are named.
     """
     problems: dict[int, str] = {}
+    num = len(shard.names)
     try:
-        result = scorer.score(shard.items, progress=progress)
+        if shard.rows is not None:
+            result = scorer.score_encoded(shard.rows, progress=progress)
+        else:
+            result = scorer.score(shard.items, progress=progress)
     except SynprefError:
-        problems = scorer.refusals(shard.items)
+        problems = scorer.refusals(shard.items) if shard.rows is None else {}
         if not problems:
             raise
         if not skip_refused:
@@ -140,7 +147,7 @@ def score_shard(scorer: RewardScorer, shard: Shard, *, skip_refused: bool, progr
             ) from None
         progress(len(problems))
         result = scorer.score([item for at, item in enumerate(shard.items) if at not in problems], progress=progress)
-    taken = np.array([at for at in range(len(shard.items)) if at not in problems], dtype=np.int64)
+    taken = np.array([at for at in range(num) if at not in problems], dtype=np.int64)
     bad = taken[~np.isfinite(result.scores)]
     if len(bad):
         raise SynprefError(
@@ -149,12 +156,12 @@ def score_shard(scorer: RewardScorer, shard: Shard, *, skip_refused: bool, progr
             kept="the shards before",
             todo="look at these texts and at the model's weights; score in float32",
         )
-    scores, truncated = np.zeros(len(shard.items)), np.zeros(len(shard.items), np.int64)
+    scores, truncated = np.zeros(num), np.zeros(num, np.int64)
     scores[taken], truncated[taken] = result.scores, result.num_truncated_tokens
-    unscored = np.array([at in problems for at in range(len(shard.items))], dtype=bool)
+    unscored = np.array([at in problems for at in range(num)], dtype=bool)
     table = shard.keys.append_column("score", pa.array(scores, pa.float64(), mask=unscored))
     table = table.append_column("num_truncated_tokens", pa.array(truncated, pa.int64(), mask=unscored))
-    reasons = [problems.get(at) for at in range(len(shard.items))]
+    reasons = [problems.get(at) for at in range(num)]
     return table.append_column("problem", pa.array(reasons, pa.string()))
 
 

@@ -20,8 +20,8 @@ from training.tokenising import EncodedRow
 BATCH_TOKENS = 16_384
 # Items tokenised at a time, so that a large pool is never held encoded as a whole.
 _CHUNK_ITEMS = 8_192
-# A block holds groups of like length for about so many batches: little padding, and its order is drawn.
-_BLOCK_BATCHES = 4
+# A block holds groups of like length for about so many batches, of which only its last is not full.
+_BLOCK_BATCHES = 16
 # What a tokenizer and its chat template are made of, and what else than weights decides a score.
 _TOKENISER_FILES = (
     "tokenizer*",
@@ -91,6 +91,9 @@ class RewardScorer(Protocol):
     def score(self, items: Sequence[Item], *, progress: Progress = nobody) -> ScoreResult:
         """Scores of (turns, response) each. A score does not depend on the items around it, beyond rounding."""
 
+    def score_encoded(self, rows: Sequence[EncodedRow], *, progress: Progress = nobody) -> ScoreResult:
+        """The same of rows that this model's tokenizer has made."""
+
     def refusals(self, items: Sequence[Item]) -> dict[int, str]:
         """Why some items cannot be put to the model, by position: its chat template refuses them."""
 
@@ -117,25 +120,28 @@ class Scorer:
         Raises:
             SynprefError: one prompt with one response does not fit in memory.
         """
-        scores = np.zeros(len(items))
-        truncated = np.zeros(len(items), dtype=np.int64)
-        for start in range(0, len(items), _CHUNK_ITEMS):
-            rows = self._backbone.encode(items[start : start + _CHUNK_ITEMS])
-            scores[start : start + len(rows)] = self._score_rows(rows, progress)
-            truncated[start : start + len(rows)] = [row.num_truncated for row in rows]
-        return ScoreResult(scores, truncated)
+        chunks = [items[start : start + _CHUNK_ITEMS] for start in range(0, len(items), _CHUNK_ITEMS)]
+        found = [self.score_encoded(self._backbone.encode(chunk), progress=progress) for chunk in chunks]
+        return ScoreResult(
+            np.concatenate([np.zeros(0), *(result.scores for result in found)]),
+            np.concatenate([np.zeros(0, np.int64), *(result.num_truncated_tokens for result in found)]),
+        )
+
+    def score_encoded(self, rows: Sequence[EncodedRow], *, progress: Progress = nobody) -> ScoreResult:
+        """See `RewardScorer`; raises as `score`."""
+        truncated = np.array([row.num_truncated for row in rows], dtype=np.int64)
+        return ScoreResult(self._score_rows(rows, progress), truncated)
 
     def refusals(self, items: Sequence[Item]) -> dict[int, str]:
         """See `RewardScorer`."""
         return refused_by(self._backbone.encode, items)
 
     def _score_rows(self, rows: Sequence[EncodedRow], progress: Progress) -> NDArray[np.float64]:
-        from training.layout import group_rows
-
         self._backbone.module.eval()
         scores = np.zeros(len(rows))
         together = by_prompt(rows)
-        groups = [[together[at] for at in group] for group in group_rows([rows[at] for at in together])]
+        found = self._backbone.groups([rows[at] for at in together], self.batch_tokens)
+        groups = [[together[at] for at in group] for group in found]
         lengths = [self._backbone.num_tokens([rows[at] for at in group]) for group in groups]
         for block in blocks_by_length(lengths, self.batch_tokens * _BLOCK_BATCHES):
             self._score_groups([groups[i] for i in block], [lengths[i] for i in block], rows, scores, progress)

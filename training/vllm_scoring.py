@@ -107,8 +107,11 @@ class VllmScorer:
         self._probe()
 
     def score(self, items: Sequence[Item], *, progress: Progress = nobody) -> ScoreResult:
-        """See `RewardScorer`; items of one prompt go together, so that the server's prefix cache has it."""
-        rows = self._encode(items)
+        """See `RewardScorer`."""
+        return self.score_encoded(self._encode(items), progress=progress)
+
+    def score_encoded(self, rows: Sequence[EncodedRow], *, progress: Progress = nobody) -> ScoreResult:
+        """See `RewardScorer`; rows of one prompt go together, so that the server's prefix cache has it."""
         scores = np.zeros(len(rows))
         order = by_prompt(rows)
         parts = [order[at : at + _PER_REQUEST] for at in range(0, len(order), _PER_REQUEST)]

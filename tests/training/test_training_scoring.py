@@ -18,6 +18,7 @@ import pytest
 
 from assets.errors import ContractError, PartitionBusyError, SynprefError
 from tests.training.conftest import TEXT, make_pairs
+from training.bulk_scoring import Shard, score_shard
 from training.checkpoint import MANIFEST
 from training.data import read_texts
 from training.score import METADATA_KEY, score_pairs, shards_beside
@@ -70,9 +71,14 @@ def conversations(num: int = 24) -> list:
 # --- one scorer ---
 
 
-def test_a_score_depends_on_nothing_but_its_item(model):
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_score_depends_on_nothing_but_its_item(model, tmp_path, packed):
     items = conversations()
-    scorer = load_scorer(model)
+    if packed:
+        # Without our manifest, the same folder is any decoder of transformers: computed packed.
+        shutil.copytree(model, tmp_path / "packed")
+        (tmp_path / "packed" / MANIFEST).unlink()
+    scorer = load_scorer(tmp_path / "packed" if packed else model)
     alone = np.array([scorer.score([item]).scores[0] for item in items])
     assert np.ptp(alone) > 1e-2
     order = np.random.default_rng(1).permutation(len(items))
@@ -84,6 +90,16 @@ def test_a_score_depends_on_nothing_but_its_item(model):
     scorer.batch_tokens = 16_384
     parts = [scorer.score(items[:half]).scores, scorer.score(items[half:]).scores]
     np.testing.assert_allclose(np.concatenate(parts), alone, atol=1e-5)
+
+
+def test_a_shard_of_tokens_is_scored_as_one_of_texts(model):
+    items = conversations(6)
+    scorer, names = load_scorer(model), [str(at) for at in range(len(conversations(6)))]
+    rows = scorer._backbone.encode(items)
+    shards = [Shard(0, items, pa.table({"name": names}), names), Shard(0, (), pa.table({"name": names}), names, rows)]
+    tables = [score_shard(scorer, shard, skip_refused=False, progress=silent) for shard in shards]
+    assert tables[0].equals(tables[1])
+    assert tables[0]["problem"].null_count == len(items)
 
 
 def test_truncated_tokens_are_counted(model):
@@ -124,10 +140,15 @@ class SmallMemory:
         prompts = {}
         return [EncodedRow(prompts.setdefault(t, np.full(4, ord(t[0][1]))), np.arange(len(r)) + 1) for t, r in items]
 
+    def groups(self, rows, max_tokens):
+        from training.layout import group_rows
+
+        return group_rows(rows, None)
+
     def num_tokens(self, rows):
         from training.layout import num_tokens
 
-        return num_tokens(rows)
+        return num_tokens(rows, None)
 
     def micro_batches(self, lengths, max_tokens):
         from training.batching import within_budget
@@ -362,3 +383,21 @@ def test_no_pair_selected_gives_no_score(selected, model, tmp_path):
     pq.write_table(pa.table({"pair_id": pa.array([], pa.string())}), spec.selection)
     assert score_pairs(spec)["num_pairs"] == 0
     assert len(pq.read_table(spec.output)) == 0
+
+
+def test_a_scoring_of_the_lake_started_again_finds_its_own_shards(model, tmp_path, monkeypatch):
+    from assets.reward_models.runs import prepare_scoring
+    from assets.workspace import Workspace
+    from orchestration.options import SAMPLE_CONFIG
+
+    monkeypatch.setenv("SYNPREF_HOME", str(tmp_path / "home"))
+    workspace, trained = Workspace(SAMPLE_CONFIG), {"folder": str(model)}
+    ids = pa.array(["a" * 32, "b" * 32])
+
+    def prepare(inputs: str, pair_ids=ids):
+        return prepare_scoring(workspace, name="best-s", trained=trained, pair_ids=pair_ids, inputs=inputs, source="s")
+
+    first, again, other = prepare("1" * 32), prepare("1" * 32), prepare("2" * 32, ids.slice(0, 1))
+    assert first == again
+    assert shards_beside(first.output) != shards_beside(other.output)
+    assert [len(read_ids(run.spec.with_name("pairs.parquet"))) for run in (first, other)] == [2, 1]
