@@ -12,7 +12,8 @@ import pytest
 from assets.errors import SynprefError
 from assets.identity import prompt_cluster_key
 from benchmarks.pool_split import chosen_side, pairs_table, split_pool
-from benchmarks.train_on_pool import fitting_pairs, parser, render, run, tokens_for_trl
+from benchmarks.train_on_pool import fitting_pairs, parser, run, tokens_for_trl
+from benchmarks.trained_side_by_side import render
 from evaluation.benchmarks import items_of_rows
 from training.backbones import build_backbone
 from training.benchmarking.pair_files import read_pairs
