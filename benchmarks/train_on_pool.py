@@ -27,11 +27,8 @@ import pyarrow.parquet as pq
 
 from assets.errors import SynprefError
 from benchmarks.pool_split import Split, chosen_side, pairs_table, split_pool
+from benchmarks.trained_side_by_side import OURS, TRL, compare, render
 from evaluation.benchmarks import LoadedBenchmark, load_benchmark, pairs_as_items
-from evaluation.intervals import compare_paired
-from evaluation.metrics import averaged_part
-from evaluation.results import evaluate_benchmark, item_values
-from evaluation.saved_scores import concatenate, score_items
 from training.backbones import build_backbone
 from training.batching import epoch_batches
 from training.benchmarking.pair_files import FilePair, read_pairs
@@ -39,14 +36,12 @@ from training.benchmarking.shapes import write_model
 from training.benchmarking.trl_trainer import build_trainer, step_points
 from training.benchmarking.workload import Workload
 from training.recipe import TrainingRecipe
-from training.scoring import load_scorer
 from training.specs import MLflowSpec, TrainSpec
 from training.tracking import tracked
 from training.train import train_model
 
 MODEL = "smollm2-135m"
 HOLDOUT = "gold_holdout"
-_OURS, _TRL = "ours", "trl"
 
 
 def fitting_pairs(
@@ -108,14 +103,14 @@ def train_ours(pairs: Sequence[FilePair], recipe: TrainingRecipe, given: argpars
     spec = TrainSpec(
         name="train_on_pool",
         seed=given.seed,
-        output_dir=given.out / _OURS,
+        output_dir=given.out / OURS,
         text_files=(texts,),
         train_selection=selection,
         recipe=recipe,
-        mlflow=_mlflow(given.out, _OURS),
+        mlflow=_mlflow(given.out, OURS),
     )
     report = train_model(spec)
-    curves = pq.read_table(given.out / _OURS / "curves.parquet").to_pylist()
+    curves = pq.read_table(given.out / OURS / "curves.parquet").to_pylist()
     losses = [point["value"] for point in curves if point["name"] == "loss"]
     return {"losses": losses, "train_s": report["train_s"], "pairs_per_s": report["pairs_per_second"]}
 
@@ -131,53 +126,15 @@ def train_trl(pairs: Sequence[FilePair], recipe: TrainingRecipe, given: argparse
         seed=given.seed,
         micro_batch_pairs=given.trl_micro_batch,
     )
-    with tracked(_mlflow(given.out, _TRL), {"trainer": "trl", **recipe.model_dump(mode="json")}) as tracker:
+    with tracked(_mlflow(given.out, TRL), {"trainer": "trl", **recipe.model_dump(mode="json")}) as tracker:
         started = time.monotonic()
         trainer.train()
         seconds = time.monotonic() - started
         points = step_points(trainer)
         tracker.points(points)
-    trainer.save_model(str(given.out / _TRL))
+    trainer.save_model(str(given.out / TRL))
     losses = [point.value for point in points if point.name == "loss"]
     return {"losses": losses, "train_s": round(seconds, 2), "pairs_per_s": round(len(workload) / seconds, 2)}
-
-
-def compare(benchmarks: Sequence[LoadedBenchmark], given: argparse.Namespace) -> list[dict[str, Any]]:
-    """Both models' scores on each set, and ours minus TRL's, paired, with intervals clustered by prompt."""
-    scores = {}
-    for name in (_OURS, _TRL):
-        scorer = load_scorer(given.out / name, max_tokens=given.eval_tokens)
-        scores[name] = concatenate(score_items(one.items, scorer) for one in benchmarks)
-        pq.write_table(scores[name], given.out / f"scores_{name}.parquet")
-    found = []
-    for one in benchmarks:
-        results = {name: evaluate_benchmark(one.items, scores[name], one.name, seed=given.seed) for name in scores}
-        ours, trl = (item_values(one.items, scores[name], one.name) for name in (_OURS, _TRL))
-        if ours.item_ids != trl.item_ids:
-            raise SynprefError(f"The two models scored different items of {one.name}.")
-        difference = compare_paired(
-            ours.values,
-            trl.values,
-            ours.clusters,
-            groups=[averaged_part(one.name, subset) for subset in ours.subsets],
-            seed=given.seed,
-        )
-        found.append(
-            {
-                "benchmark": one.name,
-                **{
-                    name: {**_plain(result.score), "truncated": result.num_truncated}
-                    for name, result in results.items()
-                },
-                "length_only": results[_OURS].baselines["length"].value,
-                "ours_minus_trl": difference.as_dict(),
-            }
-        )
-    return found
-
-
-def _plain(estimate: Any) -> dict[str, Any]:
-    return {name: getattr(estimate, name) for name in ("value", "ci95", "n", "num_clusters")}
 
 
 def _mlflow(out: Path, name: str) -> MLflowSpec:
@@ -202,7 +159,7 @@ def _log_comparison(found: Sequence[dict[str, Any]], given: argparse.Namespace) 
 
     with tracked(_mlflow(given.out, "comparison"), {"max_tokens": given.max_tokens}) as tracker:
         for one in found:
-            values = {_OURS: one[_OURS]["value"], _TRL: one[_TRL]["value"]}
+            values = {OURS: one[OURS]["value"], TRL: one[TRL]["value"]}
             values["ours_minus_trl"] = one["ours_minus_trl"]["difference"]
             tracker.points([Point(0, f"{one['benchmark']}/{name}", value) for name, value in values.items()])
 
@@ -240,10 +197,10 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     )
     pairs, fitting = fitting_pairs(split.train, recipe, given.pairs, given.seed)
     print(f"{len(pairs)} training pairs, {len(split.holdout)} held out, of {len(pool)}", flush=True)
-    trained = {_OURS: train_ours(pairs, recipe, given), _TRL: train_trl(pairs, recipe, given)}
-    found = compare([_holdout(split), *named], given)
+    trained = {OURS: train_ours(pairs, recipe, given), TRL: train_trl(pairs, recipe, given)}
+    found = compare(given.out, [_holdout(split), *named], max_tokens=given.eval_tokens, seed=given.seed)
     _log_comparison(found, given)
-    gaps = np.abs(np.subtract(trained[_OURS]["losses"], trained[_TRL]["losses"]))
+    gaps = np.abs(np.subtract(trained[OURS]["losses"], trained[TRL]["losses"]))
     result = {
         "rows_read": read.as_dict(),
         "split": split.counts.as_dict(),
@@ -255,36 +212,6 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     }
     (given.out / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
-
-
-def render(result: dict[str, Any]) -> str:
-    """The comparison as text."""
-    lines = []
-    for name, one in result["training"].items():
-        lines.append(f"loss of {name}: {' '.join(f'{loss:.3f}' for loss in one['losses'])}")
-        lines.append(f"{name}: {one['train_s']} s, {one['pairs_per_s']} pairs/s")
-    lines.append(f"largest difference of the loss curves: {result['largest_loss_difference']:.5f}")
-    lines += [
-        "",
-        "| set | items | prompts | ours | TRL | ours - TRL (95 %) | longer wins |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for one in result["benchmarks"]:
-        difference = one["ours_minus_trl"]
-        lines.append(
-            f"| {one['benchmark']} | {one['ours']['n']} | {one['ours']['num_clusters']} | {_share(one['ours'])} "
-            f"| {_share(one['trl'])} | {difference['difference']:+.3f} {_interval(difference['ci95'])} "
-            f"| {one['length_only']:.3f} |"
-        )
-    return "\n".join(lines)
-
-
-def _share(one: dict[str, Any]) -> str:
-    return f"{one['value']:.3f} {_interval(one['ci95'])}"
-
-
-def _interval(ci95: Sequence[float] | None) -> str:
-    return f"({ci95[0]:.3f} to {ci95[1]:.3f})" if ci95 else "(too few prompts)"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -152,12 +152,12 @@ def matrix_peak(device: torch.device, dtype: torch.dtype, *, size: int | None = 
     """FLOP/s of a square matrix product on this machine now: the best of some repeats.
 
     Args:
-        size: rows; by default 8,192 on a GPU, where smaller ones do not fill it, and 2,048 on a CPU (0.2 s each).
+        size: rows; by default 8,192 on a GPU, where smaller ones do not fill it, and 1,024 on a CPU (15 ms each).
     """
     import torch
 
-    size = size or (8_192 if device.type == "cuda" else 2_048)
-    products = 20 if device.type == "cuda" else 1
+    size = size or (8_192 if device.type == "cuda" else 1_024)
+    products = 20 if device.type == "cuda" else 4
     a, b = (torch.randn(size, size, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
     best = 0.0
     for repeat in range(repeats + 1):

@@ -18,11 +18,13 @@ class Stopwatch:
 
     Attributes:
         marks: seconds since the process was created, one per step.
+        processor: seconds of all the process's threads on a CPU up to each mark.
         positions: token positions, padding included, that went into the model up to each mark.
     """
 
     device: torch.device
     marks: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     _positions: int = 0
 
@@ -39,6 +41,7 @@ class Stopwatch:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.marks.append(time.time() - psutil.Process().create_time())
+        self.processor.append(time.process_time())
         self.positions.append(self._positions)
 
     def result(self, warmup: int) -> dict[str, Any]:
@@ -52,6 +55,7 @@ class Stopwatch:
         usual = sorted(steps)[len(steps) // 2]
         return {
             "step_s": [round(seconds, 4) for seconds in steps],
+            "cpu_s": round(self.processor[-1] - self.processor[warmup - 1], 3),
             "startup_s": round(max(0.0, ends[0] - warmup * usual), 2),
             "first_step_s": round(self.marks[0], 2),
             "computed_positions": self.positions[-1] - self.positions[warmup - 1],
