@@ -66,17 +66,21 @@ class LocalEngine:
     weights: bfloat16 has 8 bits, and an update of less than 1/256 of a weight would be lost in it. On a CPU the
     backbone's autocast computes in bfloat16 over float32 weights, which needs no masters. `bfloat16_weights` keeps
     weights and states in bfloat16.
+
+    Args:
+        with_masters: by default where the recipe says bfloat16 and the module is on a GPU.
     """
 
     rank, world_size = 0, 1
 
-    def __init__(self, module: torch.nn.Module, recipe: TrainingRecipe) -> None:
+    def __init__(self, module: torch.nn.Module, recipe: TrainingRecipe, *, with_masters: bool | None = None) -> None:
         self._module = module
         self._max_grad_norm = recipe.max_grad_norm
         trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         if not trained:
             raise ConfigError("The model has no weight that is trained.", where="recipe.lora")
-        with_masters = recipe.precision == "bfloat16" and next(iter(trained.values())).is_cuda
+        if with_masters is None:
+            with_masters = recipe.precision == "bfloat16" and next(iter(trained.values())).is_cuda
         # Copies are made before the module is rounded, so that masters start from the weights as they were loaded.
         masters = {name: p.detach().float().clone() for name, p in trained.items()} if with_masters else trained
         if with_masters or recipe.precision == "bfloat16_weights":
