@@ -46,7 +46,7 @@ def progress_bar(
             bar.update(step - bar.n)
             latest.update((point.name, point.value) for point in points)
             bar.set_postfix(_beside(latest), refresh=False)
-            if points and points[-1].step == step and points[-1].name.startswith("dev/"):
+            if points and points[0].step == step and points[-1].name.startswith("dev/"):
                 log(f"{name}: step {step} of {total}, dev accuracy {latest['dev/accuracy']:.3f}")
 
         yield on_points

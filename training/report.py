@@ -68,7 +68,7 @@ def _dev_report(outcome: TrainingOutcome, clusters: Sequence[str], seed: int) ->
     estimate = judged(outcome.dev_margins, clusters, seed).estimate if len(clusters) else None
     return {
         "dev_accuracy": estimate.value if estimate else None,
-        "dev_ci95": estimate.ci95 if estimate else None,
+        "dev_ci95": list(estimate.ci95) if estimate and estimate.ci95 else None,
         "num_dev_pairs": len(clusters),
         "num_dev_clusters": estimate.num_clusters if estimate else 0,
     }

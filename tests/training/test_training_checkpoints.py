@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from assets.errors import PartitionBusyError, SynprefError
-from training.checkpoint_files import steps_in
+from training.checkpoint_files import steps_in, write_checkpoint
 from training.curves import Point
 from training.engine import LocalEngine
 from training.progress import Progress, run_identity
@@ -202,15 +202,14 @@ def test_a_state_that_is_not_finite_is_neither_written_nor_read(opened, three):
     assert steps_in(three) == [30, 20, 10]
 
 
-def test_a_sound_checkpoint_with_a_nan_in_it_is_refused(opened, monkeypatch):
+def test_a_sound_checkpoint_with_a_nan_in_it_is_refused(opened, tmp_path):
     checkpoints = opened()
     # Written by somebody who did not look.
-    monkeypatch.setattr(torch, "isfinite", lambda tensor: torch.tensor(True))
-    checkpoints.save(Progress(step=10), None, engine_at(float("nan")))
-    checkpoints.close(done=False)
-    monkeypatch.undo()
+    facts = {"run": IDENTITY, "dev_key": None, "best_step": 0}
+    state = dict(engine_at(float("nan")).state())
+    write_checkpoint(tmp_path / "c", Progress(step=10).as_dict(), [], facts, iter([state]))
     with pytest.raises(CheckpointError, match="holds values that are not finite"):
-        resumed(opened())
+        resumed(checkpoints)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +15,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from training.checkpoint_files import steps_in
+from training.checkpoint_files import CheckpointError, steps_in
+from training.interruption import TrainingInterruptedError
 from training.specs import TrainSpec
+from training.train import train_model
 
 # An epoch is 4 batches of 16 and one of 6 pairs; a step is computed in several parts; dropout is on.
 NUM_PAIRS, NUM_STEPS = 70, 60
@@ -41,11 +45,12 @@ def killable(tmp_path, pairs, write, spec, tiny_recipe):
     return make
 
 
-def start(made: TrainSpec) -> subprocess.Popen:
+def start(made: TrainSpec, **options) -> subprocess.Popen:
     path = made.output_dir.with_suffix(".spec.json")
     path.write_text(made.model_dump_json())
     log = made.output_dir.with_suffix(".log").open("a")
-    return subprocess.Popen([sys.executable, "-m", "training.train", path], stdout=subprocess.DEVNULL, stderr=log)
+    command = [sys.executable, "-m", "training.train", path]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, **options)
 
 
 def said(made: TrainSpec) -> str:
@@ -101,7 +106,7 @@ def assert_same(calm: TrainSpec, killed: TrainSpec) -> None:
 @pytest.mark.slow
 def test_a_run_killed_twice_ends_with_the_weights_of_the_calm_run(killable):
     calm, killed = killable("calm"), killable("killed")
-    assert start(calm).wait() == 0, said(calm)
+    train_model(calm)
     assert kill_until_done(killed, 2, seed=1) == 2
     assert_same(calm, killed)
     assert len(report(killed)["resumed_at"]) == 2
@@ -113,6 +118,102 @@ def test_a_run_killed_twice_ends_with_the_weights_of_the_calm_run(killable):
 def test_a_run_killed_ten_times_ends_with_the_weights_of_the_calm_run(killable):
     """Eleven starts of some seconds each."""
     calm, killed = killable("calm"), killable("killed")
-    assert start(calm).wait() == 0, said(calm)
+    train_model(calm)
     assert kill_until_done(killed, 10, seed=2) == 10
     assert_same(calm, killed)
+
+
+def small_files() -> None:
+    """A disk that is full after 100 kB of any file; a checkpoint has more than a megabyte."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+@pytest.mark.slow
+def test_told_to_stop_then_a_full_disk_then_done_gives_the_calm_runs_weights(killable):
+    """Three starts of a process."""
+    calm, stopped = killable("calm"), killable("stopped")
+    train_model(calm)
+    run = start(stopped)
+    wait_for_step(run, stopped, 4)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait() == 1
+    assert "Training was told to stop (SIGTERM)" in said(stopped)
+    assert "training goes on from there" in said(stopped)
+    assert "Traceback" not in said(stopped)
+    there = steps_in(checkpoints_of(stopped))
+    # The step it was in is done, and kept whether or not a checkpoint was due.
+    assert f"after step {there[0]} of {NUM_STEPS}" in said(stopped)
+    assert not stopped.output_dir.exists()
+
+    assert start(stopped, preexec_fn=small_files).wait() == 1
+    assert "A checkpoint could not be written" in said(stopped)
+    assert "Traceback" not in said(stopped)
+    assert steps_in(checkpoints_of(stopped)) == there
+    assert not list(checkpoints_of(stopped).glob(".step*"))
+
+    assert start(stopped).wait() == 0, said(stopped)
+    assert report(stopped)["resumed_at"] == [there[0]]
+    assert_same(calm, stopped)
+
+
+def test_a_finished_run_does_nothing_again_unless_it_is_another(killable):
+    made = killable("model", max_steps=4)
+    first = train_model(made)
+    weights = made.output_dir / "model.safetensors"
+    written = weights.stat().st_mtime_ns
+    # Killed between writing the model and removing the checkpoints.
+    checkpoints_of(made).mkdir()
+    lines = []
+    assert train_model(made, lines.append) == first
+    assert (weights.stat().st_mtime_ns, checkpoints_of(made).exists()) == (written, False)
+    assert any("is trained already" in line for line in lines)
+    assert train_model(killable("model", max_steps=5))["steps"] == 5
+    # Damaged weights are no finished run.
+    weights.write_bytes(weights.read_bytes()[:-1])
+    again = train_model(killable("model", max_steps=5))
+    assert again["weights_sha256"] == report(made)["weights_sha256"]
+    assert weights.stat().st_mtime_ns > written
+
+
+def test_checkpoints_of_other_data_are_refused(killable, tmp_path, pairs, write, spec):
+    made = killable("model", max_steps=4, checkpoints={"every_steps": 2, "keep_when_done": True})
+    train_model(made)
+    shutil.rmtree(made.output_dir)
+    kept = steps_in(checkpoints_of(made))
+    rows, labels = pairs(NUM_PAIRS + 30)
+    other = spec(write(rows, labels[1:NUM_PAIRS], labels[NUM_PAIRS:]), made.recipe, output_dir=made.output_dir)
+    with pytest.raises(CheckpointError, match=r"of another run: .*data.pairs is .* here and "):
+        train_model(other)
+    assert steps_in(checkpoints_of(made)) == kept
+    # The run they are of goes on from its last step, and is done.
+    rows, labels = pairs(NUM_PAIRS + 30)
+    write(rows, labels[:NUM_PAIRS], labels[NUM_PAIRS:])
+    assert train_model(made)["resumed_at"] == [4]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lora": {"rank": 2, "dropout": 0.1}, "backbone": "pretrained"},
+        {"precision": "bfloat16_weights", "backbone": "pretrained"},
+    ],
+)
+@pytest.mark.slow
+def test_other_ways_to_train_are_resumed_exactly_too(killable, changes):
+    """Trains a model to start from first; bfloat16 is slow on a CPU."""
+    base = killable("base", max_steps=2)
+    train_model(base)
+    recipe = {"model": str(base.output_dir), "max_steps": 6, "eval_every": 2, "batch_pairs": 8, **changes}
+    calm = killable("calm", **recipe)
+    train_model(calm)
+    stopped = killable("stopped", **recipe, checkpoints={"every_steps": 3})
+    with pytest.raises(TrainingInterruptedError, match="after step 2 of 6"):
+        train_model(stopped, told_to_stop_at_first_dev)
+    train_model(stopped)
+    assert report(stopped)["resumed_at"] == [2]
+    assert_same(calm, stopped)
+
+
+def told_to_stop_at_first_dev(line: str) -> None:
+    if "dev accuracy" in line:
+        signal.raise_signal(signal.SIGTERM)
