@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 _POOL_BATCHES = 16
 
 
-def epoch_batches(lengths: Sequence[int], batch_pairs: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+def epoch_batches(
+    lengths: Sequence[int] | NDArray[np.int64], batch_pairs: int, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
     """The batches of one epoch: every pair once, those of like length together, batches in random order.
 
     Args:

@@ -1,43 +1,38 @@
-"""Loop: trains any backbone on encoded pairs and keeps the checkpoint that is best on dev."""
+"""Loop: the order of things in a training: steps, dev, checkpoints, and when it ends. Each has a module of its own."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assets.errors import SynprefError
 from training.backbones import Backbone
-from training.batching import epoch_batches
-from training.engine import Engine, LocalEngine
-from training.layout import group_rows
-from training.loss import bradley_terry
-from training.pairs import EncodedPair, PairSource
+from training.curves import Point as Point
+from training.engine import Engine, build_engine
+from training.evaluating import evaluate
+from training.evaluating import pair_margins as pair_margins
+from training.evaluating import score_rows as score_rows
+from training.interruption import TrainingInterruptedError
+from training.metering import Meter
+from training.out_of_memory import TokenBudget
+from training.pairs import EncodedPair as EncodedPair
+from training.pairs import PairSource
+from training.progress import Progress
 from training.recipe import TrainingRecipe
-from training.tokenising import EncodedRow
-
-
-class NonFiniteLossError(SynprefError):
-    """Training met a loss that is not a number."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of one curve."""
-
-    step: int
-    name: str
-    value: float
+from training.resuming import Checkpoints
+from training.schedule import BatchOrder
+from training.schedule import learning_rate as learning_rate
+from training.stepping import NonFiniteLossError as NonFiniteLossError
+from training.stepping import Stepper
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What a training came to; the backbone holds the weights of `best_step`.
+    """What a training came to; on the first process the backbone holds the weights of `best_step`.
 
     Attributes:
         steps, epochs: done; epochs in parts.
@@ -45,9 +40,12 @@ class TrainingOutcome:
             last step where there is no dev pair.
         dev_margins: float64[n], chosen minus rejected score of every dev pair at `best_step`.
         train_loss: mean over the last tenth of the steps, at least one.
-        seconds: of training and dev evaluation; `pairs_per_second` of training alone.
+        seconds: of training and dev evaluation; `pairs_per_second` of training alone. Of all the runs that a resumed
+            training had, what was done twice not counted.
         curves: every point, in order.
         stopped_because: `max_steps`, `max_epochs` or `no_gain`.
+        resumed_at: steps of the checkpoints that it went on from.
+        token_budget, num_halved: tokens computed at a time at the end, and how often memory made that less.
     """
 
     steps: int
@@ -59,15 +57,28 @@ class TrainingOutcome:
     pairs_per_second: float
     curves: tuple[Point, ...]
     stopped_because: str
+    resumed_at: tuple[int, ...] = ()
+    token_budget: int = 0
+    num_halved: int = 0
 
 
-@dataclass
-class _Best:
-    step: int = 0
-    key: tuple[float, float] = (-1.0, 0.0)
-    weights: dict[str, torch.Tensor] | None = None
-    margins: NDArray[np.float64] | None = None
-    evals_since: int = 0
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training may be given besides its data; by default nothing is kept and nobody interrupts it.
+
+    Attributes:
+        engine: made from the recipe when None.
+        checkpoints: written and gone on from.
+        meter: measures speed; without FLOPs and peak it knows no share of peak.
+        told_to_stop: asked after every step.
+        log: told what a person should know.
+    """
+
+    engine: Engine | None = None
+    checkpoints: Checkpoints | None = None
+    meter: Meter = field(default_factory=Meter)
+    told_to_stop: Callable[[], bool] = lambda: False
+    log: Callable[[str], None] = lambda line: None
 
 
 def train(
@@ -77,169 +88,115 @@ def train(
     recipe: TrainingRecipe,
     seed: int,
     on_points: Callable[[Sequence[Point], int, int], None],
+    around: Surroundings | None = None,
 ) -> TrainingOutcome:
-    """Minimise the Bradley-Terry loss.
+    """Minimise the Bradley-Terry loss, from the newest checkpoint on where there is one.
 
     Args:
-        on_points: called after every step with its points, the steps done and the steps planned.
+        on_points: called after every step with its points, the steps done and the steps planned; where training is
+            gone on with, first with all points so far.
 
     Raises:
         NonFiniteLossError: a loss is NaN or infinite; names the pairs of the step that have such scores.
+        CheckpointError: checkpoints cannot be written, or those that are there not be gone on from.
+        TrainingInterruptedError: it was told to stop; the step it was in is done and kept in a checkpoint.
     """
-    lengths = pairs.lengths
-    steps_per_epoch = -(-len(pairs) // recipe.batch_pairs)
-    total = min(recipe.max_steps, recipe.max_epochs * steps_per_epoch)
-    stopped = "max_steps" if total == recipe.max_steps else "max_epochs"
-    engine = LocalEngine(backbone.module, recipe)
-    torch.manual_seed(seed)
-    curves: list[Point] = []
-    best = _Best()
-    started, trained_seconds, num_pairs, step = time.monotonic(), 0.0, 0, 0
-    while step < total and stopped != "no_gain":
-        for batch in epoch_batches(lengths, recipe.batch_pairs, seed, step // steps_per_epoch):
-            before = time.monotonic()
-            some, sizes = [pairs[i] for i in batch.tolist()], lengths[batch].tolist()
-            points = _step(backbone, engine, some, sizes, recipe, step, total)
-            trained_seconds += time.monotonic() - before
-            num_pairs += len(batch)
-            step += 1
-            if len(dev) and (step % recipe.eval_every == 0 or step == total):
-                points += _evaluate(backbone, dev, recipe, step, best)
-            curves += points
-            on_points(points, step, total)
-            if best.evals_since >= recipe.num_evals_without_gain:
-                stopped = "no_gain"
-            if step == total or stopped == "no_gain":
-                break
-    if best.weights is not None:
-        backbone.module.load_state_dict(best.weights)
+    around = around or Surroundings()
+    engine = around.engine or build_engine(backbone.module, recipe)
+    checkpoints = around.checkpoints
+    progress = (checkpoints.resume(engine) if checkpoints else None) or Progress()
+    budget = TokenBudget(recipe.micro_batch_tokens, progress.num_halved)
+    if progress.num_halved:
+        budget.tokens = min(budget.tokens, progress.token_budget)
+    order = BatchOrder(pairs.lengths, recipe, seed)
+    stepper = Stepper(backbone, engine, pairs, recipe, seed, budget, around.meter, around.log)
+    clusters = [dev[at].cluster for at in range(len(dev))]
+    best_weights: dict[str, torch.Tensor] | None = None
+    if progress.step:
+        on_points(progress.curves, progress.step, order.num_steps)
+
+    while progress.step < order.num_steps and progress.num_evals_since_best < recipe.num_evals_without_gain:
+        started = time.monotonic()
+        batch = order.batch(progress.step)
+        rate = learning_rate(progress.step, order.num_steps, recipe)
+        points = stepper.take(progress.step, order.num_steps, batch, rate)
+        progress.step += 1
+        progress.num_pairs += len(batch)
+        progress.trained_seconds += time.monotonic() - started
+        key, is_best = None, False
+        if len(dev) and (progress.step % recipe.eval_every == 0 or progress.step == order.num_steps):
+            result = evaluate(backbone, engine, dev, clusters, budget, seed, around.log)
+            points += result.points(progress.step)
+            key, is_best = result.key, progress.take_dev(result.key, result.margins)
+            if is_best and checkpoints is None:
+                best_weights = engine.weights()
+        progress.curves += points
+        progress.token_budget, progress.num_halved = budget.tokens, budget.num_halved
+        progress.seconds += time.monotonic() - started
+        on_points(points, progress.step, order.num_steps)
+        _keep(progress, key, is_best, engine, around, order.num_steps)
+
+    if len(dev) and progress.best_step != progress.step and checkpoints is not None:
+        engine.load_state(checkpoints.load(progress.best_step))
+        best_weights = None
+    # Every process takes part in collecting them; the first one has them.
+    hold(backbone.module, best_weights if best_weights is not None else engine.weights())
     backbone.module.eval()
-    losses = [point.value for point in curves if point.name == "loss"]
+    return _outcome(progress, order, recipe, with_dev=len(dev) > 0)
+
+
+def _keep(
+    progress: Progress, key: tuple[float, float] | None, is_best: bool, engine: Engine, around: Surroundings, total: int
+) -> None:
+    """Write a checkpoint where one is due, and end where somebody asks for it."""
+    checkpoints = around.checkpoints
+    # One process may have been told before the others: they end together.
+    stop = engine.total(torch.tensor([float(around.told_to_stop())])).item() > 0 and progress.step < total
+    if checkpoints is not None:
+        checkpoints.poll()
+        if stop or checkpoints.is_due(progress.step, is_best=is_best):
+            checkpoints.save(progress, key, engine)
+    if not stop:
+        return
+    if checkpoints is None:
+        kept, todo = "nothing: recipe.checkpoints.every_steps is 0", "start again; training begins anew"
+    else:
+        checkpoints.wait()
+        kept = f"a checkpoint of step {progress.step} in {checkpoints.folder}"
+        todo = "start the same command again; training goes on from there"
+    raise TrainingInterruptedError(
+        f"Training was told to stop (SIGTERM) and did so after step {progress.step} of {total}.", kept=kept, todo=todo
+    )
+
+
+def hold(module: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Put weights into a module, in the module's precision; no weights, no change.
+
+    Where ZeRO-3 has spread a parameter, the module holds an empty one: it gets the whole weight, in main memory.
+    """
+    if not weights:
+        return
+    for name, parameter in module.named_parameters():
+        device = parameter.device if parameter.numel() else torch.device("cpu")
+        parameter.data = weights[name].to(device, parameter.dtype)
+
+
+def _outcome(progress: Progress, order: BatchOrder, recipe: TrainingRecipe, *, with_dev: bool) -> TrainingOutcome:
+    stopped = "max_steps" if order.num_steps == recipe.max_steps else "max_epochs"
+    if progress.num_evals_since_best >= recipe.num_evals_without_gain:
+        stopped = "no_gain"
+    losses = [point.value for point in progress.curves if point.name == "loss"]
     return TrainingOutcome(
-        steps=step,
-        epochs=round(step / steps_per_epoch, 3),
-        best_step=best.step if len(dev) else step,
-        dev_margins=best.margins if best.margins is not None else np.zeros(0),
+        steps=progress.step,
+        epochs=round(progress.step / order.steps_per_epoch, 3),
+        best_step=progress.best_step if with_dev else progress.step,
+        dev_margins=np.array(progress.best_margins),
         train_loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
-        seconds=time.monotonic() - started,
-        pairs_per_second=num_pairs / max(trained_seconds, 1e-9),
-        curves=tuple(curves),
+        seconds=progress.seconds,
+        pairs_per_second=progress.num_pairs / max(progress.trained_seconds, 1e-9),
+        curves=tuple(progress.curves),
         stopped_because=stopped,
+        resumed_at=tuple(progress.resumed_at),
+        token_budget=progress.token_budget,
+        num_halved=progress.num_halved,
     )
-
-
-def learning_rate(step: int, total: int, recipe: TrainingRecipe) -> float:
-    """Rate of a step, counted from 0: linear warm-up from one part to all, then constant or linear towards 0."""
-    warmup = round(recipe.warmup_share * total)
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / (warmup + 1)
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    return recipe.learning_rate * (total - step) / (total - warmup)
-
-
-def _step(
-    backbone: Backbone,
-    engine: Engine,
-    batch: list[EncodedPair],
-    lengths: list[int],
-    recipe: TrainingRecipe,
-    step: int,
-    total: int,
-) -> list[Point]:
-    backbone.module.train()
-    rate = learning_rate(step, total, recipe)
-    # The loss is normalised by the pairs of the whole step, however many parts it is computed in.
-    total_weight = sum(pair.weight for pair in batch)
-    loss_sum = 0.0
-    done: list[EncodedPair] = []
-    parts: list[torch.Tensor] = []
-    micro_batches = list(backbone.micro_batches(lengths, recipe.micro_batch_tokens))
-    for part in micro_batches:
-        some = [batch[i] for i in part]
-        scores = backbone.scores([row for pair in some for row in (pair.chosen, pair.rejected)])
-        weights = torch.tensor([pair.weight for pair in some], device=scores.device)
-        loss = (bradley_terry(scores[0::2], scores[1::2]) * weights).sum() / total_weight
-        if not torch.isfinite(loss):
-            raise _non_finite(some, scores, step)
-        engine.backward(loss, last=part is micro_batches[-1])
-        loss_sum += loss.item()
-        done += some
-        parts.append(scores.detach().float())
-    norm = engine.step(rate)
-    if not math.isfinite(norm):
-        raise _non_finite(done, torch.cat(parts), step)
-    both = torch.cat(parts)
-    good, bad = both[0::2], both[1::2]
-    values = {
-        "loss": loss_sum,
-        "accuracy": (good > bad).float().mean().item(),
-        "margin": (good - bad).mean().item(),
-        "reward_min": both.min().item(),
-        "reward_mean": both.mean().item(),
-        "reward_max": both.max().item(),
-        "grad_norm": norm,
-        "learning_rate": rate,
-        "tokens": float(sum(lengths)),
-    }
-    return [Point(step + 1, f"train/{name}" if name != "loss" else name, value) for name, value in values.items()]
-
-
-def _non_finite(pairs: Sequence[EncodedPair], scores: torch.Tensor, step: int) -> NonFiniteLossError:
-    finite = torch.isfinite(scores.detach()).reshape(-1, 2).all(1).tolist()
-    blamed = [pair.pair_id for pair, good in zip(pairs, finite, strict=True) if not good]
-    said = "with scores that are not finite" if blamed else "whose loss or gradient is not finite"
-    named = blamed or [pair.pair_id for pair in pairs]
-    return NonFiniteLossError(
-        f"The loss of step {step + 1} is not finite; pairs {said}: {', '.join(named)}.",
-        where=f"step {step + 1}",
-        kept="no model was written; the one before, if any, is untouched",
-        todo="look at these pairs' texts and weights, lower the learning rate, or train in float32",
-    )
-
-
-def _evaluate(backbone: Backbone, dev: PairSource, recipe: TrainingRecipe, step: int, best: _Best) -> list[Point]:
-    margins = pair_margins(backbone, dev, recipe.micro_batch_tokens)
-    accuracy = float(np.mean(margins > 0))
-    loss = float(np.mean(np.logaddexp(0.0, -margins)))
-    best.evals_since += 1
-    if (accuracy, -loss) > best.key:
-        best.step, best.key, best.margins, best.evals_since = step, (accuracy, -loss), margins, 0
-        best.weights = {name: tensor.detach().cpu().clone() for name, tensor in backbone.module.state_dict().items()}
-    return [Point(step, "dev/accuracy", accuracy), Point(step, "dev/loss", loss)]
-
-
-def pair_margins(backbone: Backbone, pairs: PairSource, max_tokens: int) -> NDArray[np.float64]:
-    """Chosen minus rejected score of every pair, float64[n]."""
-    backbone.module.eval()
-    margins = np.zeros(len(pairs))
-    with torch.inference_mode():
-        for batch in backbone.micro_batches(pairs.lengths, max_tokens):
-            rows = [row for pair in map(pairs.__getitem__, batch) for row in (pair.chosen, pair.rejected)]
-            scores = backbone.scores(rows).double().cpu().numpy()
-            margins[batch] = scores[0::2] - scores[1::2]
-    return margins
-
-
-def score_rows(
-    backbone: Backbone,
-    rows: Sequence[EncodedRow],
-    max_tokens: int,
-    progress: Callable[[int], object] = lambda done: None,
-) -> NDArray[np.float64]:
-    """Scores float64[n] of encoded rows, in their order.
-
-    Args:
-        max_tokens: padded tokens computed at a time; changes scores by rounding alone.
-        progress: called with the number of rows just done.
-    """
-    backbone.module.eval()
-    scores = np.zeros(len(rows))
-    groups = group_rows(rows)
-    lengths = [backbone.num_tokens([rows[i] for i in group]) for group in groups]
-    with torch.inference_mode():
-        for batch in backbone.micro_batches(lengths, max_tokens):
-            at = [i for group in batch for i in groups[group]]
-            scores[at] = backbone.scores([rows[i] for i in at]).double().cpu().numpy()
-            progress(len(at))
-    return scores

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from training.recipe import LossSettings
+
 if TYPE_CHECKING:
     import torch
 
@@ -16,15 +18,29 @@ MIN_PAIRS_FOR_TEMPERATURE = 20
 _MIN_INVERSE, _MAX_INVERSE = 0.05, 20.0
 
 
-def bradley_terry(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor:
-    """-log sigmoid(chosen - rejected) of each pair, float32[n] (paper, section 7: nothing is added to it).
+def bradley_terry(chosen: torch.Tensor, rejected: torch.Tensor, settings: LossSettings | None = None) -> torch.Tensor:
+    """Loss of each pair, float32[n]; with the default settings -log sigmoid(chosen - rejected) (paper, section 7).
 
-    The margin is taken in float32 whatever the model computes in: two scores of about 20 differ by 0.1 in
-    bfloat16 or not at all.
+    With margin m, smoothing e and centring c, and d = chosen - rejected:
+    -(1 - e) log sigmoid(d - m) - e log sigmoid(-d - m) + c (chosen + rejected)^2. A wrong label is one whose sides
+    are exchanged, so the margin is asked of the other side there.
+
+    All of it is float32 whatever the model computes in: two scores of about 20 differ by 0.1 in bfloat16 or not
+    at all.
     """
     import torch
 
-    return -torch.nn.functional.logsigmoid(chosen.float() - rejected.float())
+    settings = settings or LossSettings()
+    chosen, rejected = chosen.float(), rejected.float()
+    lead = chosen - rejected
+    log_sigmoid = torch.nn.functional.logsigmoid
+    loss = -(1 - settings.label_smoothing) * log_sigmoid(lead - settings.margin)
+    # Terms that are switched off are left out, not multiplied by 0: 0 times infinity is not a number.
+    if settings.label_smoothing:
+        loss = loss - settings.label_smoothing * log_sigmoid(-lead - settings.margin)
+    if settings.centring:
+        loss = loss + settings.centring * (chosen + rejected).square()
+    return loss
 
 
 def fit_temperature(margins: NDArray[np.float64]) -> float | None:

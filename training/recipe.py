@@ -43,14 +43,18 @@ class CheckpointSettings(Settings):
     """Checkpoints that a killed training goes on from.
 
     Attributes:
-        every_steps: between two checkpoints; 0 writes none, and a killed training begins again.
+        every_steps: between two checkpoints; 0 writes none, and a killed training begins again. Where they are
+            written, one is also written whenever dev is better than ever.
         keep_last: how many of the newest are kept.
-        keep_best: how many of those with the highest dev accuracy are kept besides.
+        keep_best: how many of those with the highest dev accuracy are kept besides; the best one holds the weights
+            that training ends with.
+        keep_when_done: whether they stay when the model has been written.
     """
 
     every_steps: Count = 0
     keep_last: Positive = 2
-    keep_best: Count = 1
+    keep_best: Positive = 1
+    keep_when_done: bool = False
 
 
 class ZeroSettings(Settings):

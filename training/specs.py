@@ -39,6 +39,42 @@ class MLflowSpec(Spec):
     log_model: bool = True
 
 
+class CardFigure(Spec):
+    """A measured figure: of `n` items of `num_clusters` prompts, with its 95 % interval where there is one."""
+
+    name: str
+    value: float
+    ci95: tuple[float, float] | None = None
+    n: int
+    num_clusters: int
+
+
+class CardFacts(Spec):
+    """What a model card says that training itself cannot know; what is left out is said to be absent.
+
+    Attributes:
+        summary: what the model is, in a sentence or two.
+        intended_use, limits: for whom and what it is, and is not.
+        mixture: id or hash of the mixture.
+        rows_by_provenance: training pairs of each provenance (gold, silver, kept, ...).
+        licence: of the weights, an SPDX identifier; `data_licences` of the data, with their rows where known.
+        figures: measured elsewhere, e.g. on the gold holdout and the benchmarks.
+        git_commit: of the code that trained it.
+        notes: further headings and their text.
+    """
+
+    summary: str = ""
+    intended_use: str = ""
+    limits: str = ""
+    mixture: str = ""
+    rows_by_provenance: dict[str, int] = {}
+    licence: str = ""
+    data_licences: dict[str, int | None] = {}
+    figures: tuple[CardFigure, ...] = ()
+    git_commit: str = ""
+    notes: dict[str, str] = {}
+
+
 class TrainSpec(Spec):
     """One training run.
 
@@ -51,6 +87,7 @@ class TrainSpec(Spec):
         dev_selection: the same, of pairs that choose the checkpoint and fit the temperature; None for neither.
         embedding_cache: folder of embeddings shared between runs (`frozen_encoder` only); None keeps none.
         token_cache: folder of tokens shared between runs (`pretrained` only); None keeps none.
+        card: for the model card.
     """
 
     name: str
@@ -63,6 +100,7 @@ class TrainSpec(Spec):
     mlflow: MLflowSpec | None = None
     embedding_cache: Path | None = None
     token_cache: Path | None = None
+    card: CardFacts = CardFacts()
 
 
 class ScoreSpec(Spec):

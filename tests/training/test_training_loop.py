@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from assets.errors import SynprefError
 from training.backbones.scratch import ScratchBackbone
 from training.batching import within_budget
 from training.data import PairText, label_pairs
-from training.loop import NonFiniteLossError, learning_rate, pair_margins, train
+from training.engine import LocalEngine
+from training.loop import NonFiniteLossError, Surroundings, learning_rate, pair_margins, train
+from training.metering import Meter
+from training.out_of_memory import TokenBudget, within_memory
 from training.pairs import EncodedPair, ListedPairs
 from training.prepare import encode_pairs, pair_items
 from training.recipe import TrainingRecipe
+from training.schedule import BatchOrder
+from training.stepping import gathered, step_seed
 from training.tokenising import EncodedRow
 
 
@@ -151,13 +159,218 @@ def test_a_pairs_weight_scales_its_pull():
     assert moved[0] > 0 > moved[1]
 
 
+def test_the_loss_settings_of_the_recipe_are_trained_with():
+    # Both scores are 0: the loss is log 2 without a margin, log(1 + e) with a margin of 1.
+    for settings, expected in (({}, np.log(2)), ({"margin": 1.0}, np.log(1 + np.e))):
+        recipe = TrainingRecipe(backbone="scratch", batch_pairs=2, max_steps=1, loss=settings)
+        outcome = train(OneWeight(), listed(number_pair("a", 1, 0), number_pair("b", 1, 0)), NONE, recipe, 0, ignore)
+        assert outcome.train_loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_step_says_what_it_measured():
+    pairs = listed(number_pair("a", 3.0, 1.0, 1.0), number_pair("b", -2.0, 2.0, 3.0))
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=2, max_steps=1, micro_batch_tokens=2)
+    meter = Meter(pair_flops=lambda prompt, chosen, rejected: 1e3 * len(prompt), peak_flops=1.0)
+    outcome = train(OneWeight(1.0), pairs, NONE, recipe, 0, ignore, Surroundings(meter=meter))
+    values = {point.name: point.value for point in outcome.curves}
+    # Margins 2 and -4, weights 1 and 3.
+    loss = (np.log1p(np.exp(-2)) + 3 * np.log1p(np.exp(4))) / 4
+    gradient = (-2 / (1 + np.exp(2)) + 3 * 4 / (1 + np.exp(-4))) / 4
+    expected = {
+        "loss": loss,
+        "train/accuracy": 0.5,
+        "train/margin": -1.0,
+        "train/reward_min": -2.0,
+        "train/reward_mean": 1.0,
+        "train/reward_max": 3.0,
+        "train/grad_norm": gradient,
+        "train/tokens": 4.0,
+        "train/padding": 0.0,
+        "speed/seconds_left": 0.0,
+    }
+    assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert values["speed/share_of_peak"] == pytest.approx(values["speed/pairs_per_second"] * 1e3)
+    assert values["speed/tokens_per_second"] == pytest.approx(values["speed/pairs_per_second"] * 2)
+    assert values["speed/memory_gib"] > 0
+
+
+def test_sharing_and_padding_are_told_apart(ready, tiny_recipe):
+    recipe = tiny_recipe(batch_pairs=48, max_steps=1, micro_batch_tokens=100_000)
+    backbone, encoded = ready(recipe)
+    values = {p.name: p.value for p in train(backbone, encoded, NONE, recipe, 0, ignore).curves}
+    sizes = np.array(
+        [
+            [len(r) for r in (p.chosen.prompt, p.chosen.response, p.rejected.response)]
+            for p in map(encoded.__getitem__, range(48))
+        ]
+    )
+    shared, unshared = sizes.sum(), sizes.sum() + sizes[:, 0].sum()
+    assert values["train/tokens"] == shared
+    assert values["train/sharing_saved"] == pytest.approx(1 - shared / unshared)
+    assert values["train/padding"] == pytest.approx(1 - shared / (48 * sizes.sum(1).max()))
+    assert 0 < values["train/padding"] < 0.5 < 1
+
+
+def test_a_share_of_peak_is_not_said_where_nothing_is_known():
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=1, max_steps=1)
+    outcome = train(OneWeight(), listed(number_pair("a", 1, 0)), NONE, recipe, 0, ignore)
+    assert "speed/share_of_peak" not in {point.name for point in outcome.curves}
+
+
+@pytest.mark.parametrize(("num_prompts", "with_interval"), [(19, False), (20, True)])
+def test_dev_accuracy_has_an_interval_from_twenty_prompts_on(num_prompts, with_interval):
+    # Two pairs a prompt: clusters, not pairs, decide whether there is one.
+    dev = listed(
+        *[
+            replace(number_pair(f"{c}{n}", 1.0, float(c % 2) * 2), cluster=str(c))
+            for c in range(num_prompts)
+            for n in range(2)
+        ]
+    )
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=1, max_steps=1)
+    outcome = train(OneWeight(1.0), listed(number_pair("t", 1, 0)), dev, recipe, 0, ignore)
+    values = {point.name: point.value for point in outcome.curves}
+    assert ("dev/accuracy_low" in values, "dev/accuracy_high" in values) == (with_interval, with_interval)
+    if with_interval:
+        assert values["dev/accuracy_low"] < values["dev/accuracy"] == 0.5 < values["dev/accuracy_high"]
+        # About 1.96 * sqrt(0.25 / 20), prompts counted and not pairs.
+        assert values["dev/accuracy_high"] - values["dev/accuracy_low"] == pytest.approx(0.44, abs=0.08)
+
+
+def test_dev_scores_that_are_not_finite_stop_training():
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=1, max_steps=1)
+    with pytest.raises(NonFiniteLossError, match=r"1 dev pairs have scores that are not finite, e\.g\. bad"):
+        train(OneWeight(1.0), listed(number_pair("t", 1, 0)), listed(number_pair("bad", np.nan, 0)), recipe, 0, ignore)
+
+
+def test_a_loss_that_is_not_finite_changes_no_weight():
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=2, max_steps=1)
+    backbone = OneWeight(1.0)
+    with pytest.raises(NonFiniteLossError):
+        train(backbone, listed(number_pair("a", np.inf, 0), number_pair("b", 1, 0)), NONE, recipe, 0, ignore)
+    assert backbone.module.weight.item() == 1.0
+
+
+@pytest.mark.parametrize("num_pairs", [7, 8, 9, 1])
+def test_every_epoch_has_every_pair_once_and_the_step_alone_says_which(num_pairs):
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=4, max_steps=1000, max_epochs=3)
+    lengths = np.arange(1, num_pairs + 1)
+    order = BatchOrder(lengths, recipe, seed=5)
+    assert order.num_steps == 3 * order.steps_per_epoch
+    batches = [order.batch(step) for step in range(order.num_steps)]
+    for epoch in range(3):
+        some = batches[epoch * order.steps_per_epoch : (epoch + 1) * order.steps_per_epoch]
+        assert sorted(at for batch in some for at in batch) == list(range(num_pairs))
+        assert sorted(map(len, some)) == sorted([4] * (num_pairs // 4) + [num_pairs % 4] * (num_pairs % 4 > 0))
+    # In any order of asking, as after a resume.
+    assert [BatchOrder(lengths, recipe, 5).batch(step) for step in reversed(range(order.num_steps))] == batches[::-1]
+
+
+class Greedy(OneWeight):
+    """Asks for more memory than any machine has, or tells of a full GPU, where more rows than `room` come together."""
+
+    def __init__(self, room: int, error=None) -> None:
+        super().__init__(0.5)
+        self.room, self.error, self.sizes = room, error, []
+
+    def scores(self, rows) -> torch.Tensor:
+        found = super().scores(rows)
+        if len(rows) > self.room:
+            if self.error is not None:
+                raise self.error
+            torch.empty(2**58, dtype=torch.uint8)
+        self.sizes.append(len(rows))
+        return found
+
+
 @pytest.mark.parametrize(
-    ("schedule", "rates"),
+    "error", [None, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), MemoryError()]
+)
+def test_out_of_memory_halves_the_budget_and_repeats_the_step(error):
+    pairs = listed(*[number_pair(str(n), float(n), 1.0) for n in range(16)])
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=16, max_steps=3, micro_batch_tokens=32, warmup_share=0.0)
+    outcomes, weights, said = [], [], []
+    for backbone in (Greedy(1000), Greedy(8, error)):
+        outcomes.append(train(backbone, pairs, pairs, recipe, 0, ignore, Surroundings(log=said.append)))
+        weights.append(backbone.module.weight.item())
+    assert weights[0] == pytest.approx(weights[1], rel=1e-6)
+    assert (outcomes[0].num_halved, outcomes[0].token_budget) == (0, 32)
+    # 32 and 16 tokens do not fit, 8 do, for good.
+    assert (outcomes[1].num_halved, outcomes[1].token_budget, outcomes[1].steps) == (2, 8, 3)
+    assert max(backbone.sizes) == 8
+    assert [line.split(" are")[0] for line in said] == [
+        "out of memory: 16 instead of 32 tokens",
+        "out of memory: 8 instead of 16 tokens",
+    ]
+
+
+def test_out_of_memory_with_the_longest_pair_alone_is_an_error():
+    pairs = listed(number_pair("a", 1.0, 0.0), number_pair("b", 2.0, 0.0))
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=2, max_steps=3, micro_batch_tokens=16)
+    with pytest.raises(SynprefError, match=r"Memory ran out with 2 tokens .* the longest pair having 2"):
+        train(Greedy(1), pairs, NONE, recipe, 0, ignore)
+
+
+def test_another_error_is_not_taken_for_a_full_memory():
+    recipe = TrainingRecipe(backbone="scratch", batch_pairs=1, max_steps=3)
+    with pytest.raises(RuntimeError, match="wrong shape"):
+        train(Greedy(1, RuntimeError("wrong shape")), listed(number_pair("a", 1, 0)), NONE, recipe, 0, ignore)
+
+
+class SecondOfTwo(LocalEngine):
+    """A process whose fellow always sends the same values."""
+
+    rank, world_size = 1, 2
+
+    def __init__(self, others: list[float]) -> None:
+        super().__init__(torch.nn.Linear(1, 1), TrainingRecipe(backbone="scratch"))
+        self.others = others
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        padded = torch.zeros_like(values)
+        padded[: len(self.others)] = torch.tensor(self.others, dtype=values.dtype)
+        return values + padded
+
+
+def test_values_of_all_processes_are_told_apart_even_if_infinite():
+    found = gathered(SecondOfTwo([1.0, -np.inf]), [3.0, 4.0])
+    assert found.tolist() == [[1.0, -np.inf], [3.0, 4.0]]
+
+
+def test_out_of_memory_on_one_of_several_processes_is_an_error():
+    def compute(tokens):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(SynprefError, match=r"lower recipe\.micro_batch_tokens and start again"):
+        within_memory(compute, TokenBudget(64), 2, discard=lambda: None, log=print, world_size=2)
+
+
+def test_dropout_is_drawn_from_seed_step_and_process():
+    seeds = {step_seed(*key) for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (11, 1, 0), (1, 11, 0)]}
+    assert len(seeds) == 6
+    assert all(0 <= seed < 2**60 for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "schedule", "total", "rates"),
     [
-        ("constant", [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 1, 1, 1]),
-        ("linear", [1 / 3, 2 / 3, *[(10 - s) / 8 for s in range(2, 10)]]),
+        (0.0, "constant", 3, [1, 1, 1]),
+        (0.0, "linear", 4, [1, 3 / 4, 2 / 4, 1 / 4]),
+        (0.2, "constant", 10, [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 1, 1, 1]),
+        (0.2, "linear", 10, [1 / 3, 2 / 3, *[(10 - s) / 8 for s in range(2, 10)]]),
+        # One step, warmed up or not, does something; warm-up may be all there is.
+        (0.05, "linear", 1, [1]),
+        (1.0, "linear", 1, [1 / 2]),
+        (1.0, "linear", 3, [1 / 4, 2 / 4, 3 / 4]),
+        # A warm-up of less than half a step is none.
+        (0.04, "linear", 10, [(10 - s) / 10 for s in range(10)]),
     ],
 )
-def test_the_learning_rate_warms_up_and_follows_its_schedule(schedule, rates):
-    recipe = TrainingRecipe(backbone="scratch", learning_rate=1.0, warmup_share=0.2, schedule=schedule)
-    assert [learning_rate(step, 10, recipe) for step in range(10)] == pytest.approx(rates)
+def test_the_learning_rate_warms_up_and_follows_its_schedule(warmup, schedule, total, rates):
+    recipe = TrainingRecipe(backbone="scratch", learning_rate=1.0, warmup_share=warmup, schedule=schedule)
+    assert [learning_rate(step, total, recipe) for step in range(total)] == pytest.approx(rates)
+
+
+def test_the_papers_last_schedule_is_one_rate_from_the_first_step_on():
+    recipe = TrainingRecipe(backbone="scratch", learning_rate=3e-6, warmup_share=0.0, schedule="constant")
+    assert {learning_rate(step, 1000, recipe) for step in range(1000)} == {3e-6}
