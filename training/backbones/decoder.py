@@ -15,7 +15,7 @@ from training.model_location import ModelLocation
 from training.packed_layout import PackedLayout, pack_rows
 from training.tokenising import EncodedRow
 
-# Kinds of layers that see nothing but what attention shows them; in a recurrent layer one group would leak into the next.
+# Kinds of layers that see nothing but what attention shows them; a recurrent layer would leak one group into the next.
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
 
 
