@@ -100,6 +100,8 @@ class SlicedAttention:
         self._layout = layout
         self._parts: dict[int | None, list[_Part]] = {}
 
+    # Its shapes change with every pack; in a compiled layer it stays as it is.
+    @torch.compiler.disable
     def __call__(
         self,
         query: torch.Tensor,
