@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import torch
 
 from assets.errors import ConfigError
-from training.backbones.decoder import PackedDecoder, load_decoder
+from training.backbones.decoder import PackedDecoder, compiles_layers
+from training.backbones.loading import describe_decoder, load_decoder
 from training.data import Item
 from training.layout import group_rows, num_tokens
+from training.memory import MemoryPlan, free_memory, plan_memory, size_of
 from training.model_location import ModelLocation, locate_model
 from training.packing import pack
 from training.recipe import TrainingRecipe
@@ -24,34 +27,34 @@ class PretrainedBackbone:
 
     weights_file = "model.safetensors"
 
-    def __init__(
-        self, module: Any, tokenizer: Any, max_tokens: int, precision: str, computed: str, compiled: str
-    ) -> None:
+    def __init__(self, decoder: PackedDecoder, tokenizer: Any, max_tokens: int, precision: str) -> None:
+        self.device = decoder.device
+        self.module = decoder.module
+        self._decoder = decoder
         self._tokenizer = tokenizer
         self.cached_tokeniser = template_tokeniser(tokenizer)
-        module.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-        self._decoder = PackedDecoder(module, computed, compiled, tokenizer.pad_token_id)
-        self.device = self._decoder.device
-        self.module = self._decoder.module
+        # Plain transformers and vLLM find a sequence's end by it; it may have been chosen just now.
+        decoder.module.config.get_text_config().pad_token_id = tokenizer.pad_token_id
         self.max_tokens = max_tokens
         self._precision = precision
 
     @classmethod
     def create(cls, recipe: TrainingRecipe, seed: int) -> PretrainedBackbone:
-        """The recipe's model, with a new head drawn from the seed."""
+        """The recipe's model, with a new head drawn from the seed.
+
+        Raises:
+            ConfigError: the model or the recipe cannot be used, or a step takes more memory than there is.
+        """
+        location = locate_model(recipe.model, recipe.revision)
+        plan = _plan(recipe, describe_decoder(location))
         torch.manual_seed(seed)
-        module, tokenizer = load_decoder(locate_model(recipe.model, recipe.revision), recipe.precision, new_head=True)
-        config = module.config
+        module, tokenizer = load_decoder(location, recipe.precision, new_head=True)
+        config = module.config.get_text_config()
         if hasattr(config, "attention_dropout"):
             config.attention_dropout = recipe.dropout
-        longest = getattr(config, "max_position_embeddings", recipe.max_tokens)
-        if recipe.max_tokens > longest:
-            raise ConfigError(
-                f"The model reads at most {longest} tokens, the recipe asks for {recipe.max_tokens}.",
-                where="recipe.max_tokens",
-                todo="lower it",
-            )
-        return cls(module, tokenizer, recipe.max_tokens, recipe.precision, recipe.precision, recipe.compile)
+        decoder = PackedDecoder(module, recipe.precision, recipe.compile)
+        decoder.recompute_layers(plan.num_checkpointed_layers)
+        return cls(decoder, tokenizer, recipe.max_tokens, recipe.precision)
 
     @classmethod
     def load(cls, folder: Path, max_tokens: int | None, precision: str) -> PretrainedBackbone:
@@ -60,9 +63,12 @@ class PretrainedBackbone:
         Without the instructions for it, bfloat16 is ten times slower on a CPU than float32.
         """
         computed = "bfloat16_weights" if torch.cuda.is_available() and precision != "float32" else "float32"
-        module, tokenizer = load_decoder(ModelLocation(str(folder)), computed, new_head=False)
+        location = ModelLocation(str(folder))
+        describe_decoder(location)
+        module, tokenizer = load_decoder(location, computed, new_head=False)
         max_tokens = max_tokens or module.config.get_text_config().max_position_embeddings
-        return cls(module.eval(), tokenizer, max_tokens, precision, computed, "auto")
+        decoder = PackedDecoder(module.eval(), computed, "auto")
+        return cls(decoder, tokenizer, max_tokens, precision)
 
     def save(self, folder: Path) -> dict:
         """See `Backbone`."""
@@ -96,3 +102,30 @@ class PretrainedBackbone:
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """See `Backbone`."""
         return self._decoder.scores(rows)
+
+
+def _plan(recipe: TrainingRecipe, described: Any) -> MemoryPlan:
+    """Refuse a recipe that cannot be computed, before its model is loaded."""
+    config = described.config.get_text_config()
+    longest = getattr(config, "max_position_embeddings", recipe.max_tokens)
+    if recipe.max_tokens > longest:
+        raise ConfigError(
+            f"The model reads at most {longest} tokens, the recipe asks for {recipe.max_tokens}.",
+            where="recipe.max_tokens",
+            todo="lower it",
+        )
+    on_gpu = torch.cuda.is_available()
+    if on_gpu and recipe.dropout:
+        raise ConfigError(
+            "FlexAttention, which computes on a GPU, has no dropout.", where="recipe.dropout", todo="set it to 0"
+        )
+    # Set by torchrun; processes on one machine share its memory, but not a GPU's.
+    sharing = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return plan_memory(
+        size_of(described, recipe),
+        recipe,
+        free=free_memory(on_gpu) / sharing,
+        on_gpu=on_gpu,
+        compiled=compiles_layers(recipe.compile, on_gpu),
+        world_size=int(os.environ.get("WORLD_SIZE", "1")),
+    )
