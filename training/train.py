@@ -26,7 +26,7 @@ from training.interruption import told_to_stop
 from training.loop import Surroundings, TrainingOutcome, train
 from training.lora import add_adapters, merge_adapters
 from training.loss import fit_temperature
-from training.metering import Meter
+from training.metering import meter_for
 from training.model_card import write_card
 from training.model_location import locate_model
 from training.pairs import EncodedPair, ListedPairs, PairSource
@@ -121,7 +121,8 @@ def _run(
     try:
         with _tracked(spec, len(sources[0]), checkpoints, log, is_first=is_first) as tracker:
             with told_to_stop() as told:
-                around = Surroundings(engine, checkpoints, Meter(), told, log)
+                meter = meter_for(backbone.module, backbone.device, spec.recipe.precision)
+                around = Surroundings(engine, checkpoints, meter, told, log)
                 with progress_bar(spec.name, tracker.points, log, shown=is_first) as on_points:
                     outcome = train(backbone, *sources, spec.recipe, spec.seed, on_points, around)
             report = _write(spec, backbone, sources[1], outcome, tracker, started, facts) if is_first else {}
