@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from safetensors import SafetensorError
+
 from assets.accounting import StageCounts
 from assets.errors import SynprefError
 from training.backbones import Backbone, build_backbone
@@ -235,7 +237,7 @@ def _write(
             margins = pair_margins(backbone, dev, outcome.token_budget)
             outcome = dataclasses.replace(outcome, dev_margins=margins)
     temperature = fit_temperature(outcome.dev_margins)
-    with output_folder(spec.output_dir) as folder:
+    with _disk_errors_named(spec), output_folder(spec.output_dir) as folder:
         saved = backbone.save(folder)
         saved["weights_dtype"] = str(next(backbone.module.parameters()).dtype).removeprefix("torch.")
         report = training_report(
@@ -257,6 +259,20 @@ def _write(
         names = ("dev_accuracy", "train_loss", "pairs_per_second", "wall_s", "temperature", "best_step")
         tracker.finish({name: report[name] for name in names}, folder)
     return report
+
+
+@contextlib.contextmanager
+def _disk_errors_named(spec: TrainSpec) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        again = "from the last checkpoint" if spec.recipe.checkpoints.every_steps else "from nothing: there are none"
+        raise SynprefError(
+            f"The model could not be written: {error}.",
+            where=str(spec.output_dir),
+            kept="the model before, if any, and checkpoints",
+            todo=f"make room, then start again: training goes on {again}",
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -74,3 +74,9 @@ def test_without_checkpoints_the_best_weights_are_kept_too(tmp_path, pairs, writ
         assert report["best_step"] < report["steps"] == 12
         hashes.append(report["weights_sha256"])
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"lora": {}}])
+def test_what_only_pretrained_models_have_is_refused_elsewhere(tiny_recipe, changes):
+    with pytest.raises(ValueError, match="only the pretrained backbone"):
+        tiny_recipe(**changes)
