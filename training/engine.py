@@ -88,6 +88,7 @@ class LocalEngine:
         self._trained = trained
         self._masters: dict[str, torch.Tensor] = {name: tensor for name, tensor in masters.items()}
         self._with_masters = with_masters
+        self._is_rounded = any(p.dtype != torch.float32 for p in trained.values())
         self._sums: dict[str, torch.Tensor] = {}
         self._num_parts = 0
         self._blocks = _blocks(trained, _MASTERS_PER_BLOCK if with_masters else None)
@@ -104,7 +105,7 @@ class LocalEngine:
         """See `Engine`."""
         loss.backward()
         self._num_parts += 1
-        if any(p.dtype != torch.float32 for p in self._trained.values()) and not (last and self._num_parts == 1):
+        if self._is_rounded and not (last and self._num_parts == 1):
             # Many small parts added up in bfloat16 would lose the later ones.
             for name, p in self._trained.items():
                 if p.grad is None:

@@ -35,7 +35,11 @@ def add_adapters(module: torch.nn.Module, settings: LoraSettings, seed: int) -> 
             todo=f"choose among {', '.join(sorted(linear)) or 'another model'}",
         )
     config = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets
+        r=settings.rank,
+        # peft divides it by the rank; a whole number is asked for by its annotation alone.
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]
+        lora_dropout=settings.dropout,
+        target_modules=targets,
     )
     torch.manual_seed(seed)
     inject_adapter_in_model(config, module)

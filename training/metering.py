@@ -79,6 +79,24 @@ class Meter:
         return values
 
 
+def meter_for(module: torch.nn.Module, device: torch.device, precision: str) -> Meter:
+    """A meter that knows the share of peak on a GPU, measured once, where the model's FLOPs are written out.
+
+    On a CPU, whose peak depends on what else it does, none is said.
+    """
+    if device.type != "cuda":
+        return Meter()
+    from transformers import PreTrainedModel
+
+    from training.flops import ARCHITECTURES, decoder_shape, matrix_peak, pair_flops
+
+    if not isinstance(module, PreTrainedModel) or module.config.get_text_config().model_type not in ARCHITECTURES:
+        return Meter()
+    shape = decoder_shape(module.config)
+    dtype = torch.float32 if precision == "float32" else torch.bfloat16
+    return Meter(lambda *sizes: float(np.sum(pair_flops(shape, *sizes).training)), matrix_peak(device, dtype))
+
+
 def peak_memory() -> int:
     """Bytes this process has held at most: of its GPU where it has one, else of main memory."""
     if torch.cuda.is_available():

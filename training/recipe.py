@@ -122,3 +122,11 @@ class TrainingRecipe(Settings):
     compile: Literal["auto", "always", "never"] = "auto"
     # auto: where the memory that a step takes, estimated before the start, does not fit without.
     activation_checkpointing: Literal["auto", "always", "never"] = "auto"
+
+    @model_validator(mode="after")
+    def _the_backbone_has_what_is_asked(self) -> TrainingRecipe:
+        if self.backbone != "pretrained" and (self.precision != "float32" or self.lora is not None):
+            raise ValueError(
+                f"only the pretrained backbone takes lora or another precision than float32, not {self.backbone}"
+            )
+        return self

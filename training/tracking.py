@@ -192,9 +192,10 @@ def tracked(
     try:
         _make_sqlite_folder(spec.tracking_uri)
         client = MlflowClient(tracking_uri=spec.tracking_uri)
-        recorded = _tried(lambda: _going_on(client, run_id), waits) if run_id else None
-        if run_id is None or recorded is None:
-            run_id, recorded = _tried(lambda: _started(client, spec, params), waits), {}
+        found = _tried(lambda: _going_on(client, run_id or ""), waits) if run_id else None
+        recorded: dict[str, int] = found or {}
+        if run_id is None or found is None:
+            run_id = str(_tried(lambda: _started(client, spec, params), waits))
     except Exception as error:
         raise SynprefError(
             f"The training cannot be recorded: {_said(error)}.",

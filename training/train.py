@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from safetensors import SafetensorError
+
+from assets.errors import SynprefError
 from training.backbones import Backbone
 from training.checkpoint import output_folder, write_manifest
 from training.curves import write_curves
@@ -22,7 +25,7 @@ from training.interruption import told_to_stop
 from training.loop import Surroundings, TrainingOutcome, train
 from training.lora import add_adapters, merge_adapters
 from training.loss import fit_temperature
-from training.metering import Meter
+from training.metering import meter_for
 from training.model_card import write_card
 from training.model_location import locate_model
 from training.pairs import PairSource
@@ -100,7 +103,8 @@ def _run(
     try:
         with _tracked(spec, len(sources[0]), checkpoints, log, is_first=is_first) as tracker:
             with told_to_stop() as told:
-                around = Surroundings(engine, checkpoints, Meter(), told, log)
+                meter = meter_for(backbone.module, backbone.device, spec.recipe.precision)
+                around = Surroundings(engine, checkpoints, meter, told, log)
                 with progress_bar(spec.name, tracker.points, log, shown=is_first) as on_points:
                     outcome = train(backbone, *sources, spec.recipe, spec.seed, on_points, around)
             report = _write(spec, backbone, sources[1], outcome, tracker, started, facts) if is_first else {}
@@ -184,7 +188,7 @@ def _write(
             margins = pair_margins(backbone, dev, outcome.token_budget)
             outcome = dataclasses.replace(outcome, dev_margins=margins)
     temperature = fit_temperature(outcome.dev_margins)
-    with output_folder(spec.output_dir) as folder:
+    with _disk_errors_named(spec), output_folder(spec.output_dir) as folder:
         saved = backbone.save(folder)
         saved["weights_dtype"] = str(next(backbone.module.parameters()).dtype).removeprefix("torch.")
         report = training_report(
@@ -206,6 +210,20 @@ def _write(
         names = ("dev_accuracy", "train_loss", "pairs_per_second", "wall_s", "temperature", "best_step")
         tracker.finish({name: report[name] for name in names}, folder)
     return report
+
+
+@contextlib.contextmanager
+def _disk_errors_named(spec: TrainSpec) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        again = "from the last checkpoint" if spec.recipe.checkpoints.every_steps else "from nothing: there are none"
+        raise SynprefError(
+            f"The model could not be written: {error}.",
+            where=str(spec.output_dir),
+            kept="the model before, if any, and checkpoints",
+            todo=f"make room, then start again: training goes on {again}",
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

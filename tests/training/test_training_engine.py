@@ -13,7 +13,7 @@ RATE = 1e-3
 
 
 def recipe(**changes) -> TrainingRecipe:
-    return TrainingRecipe(**{"backbone": "scratch", "max_grad_norm": 1e9, "weight_decay": 0.0, **changes})
+    return TrainingRecipe(**{"backbone": "pretrained", "max_grad_norm": 1e9, "weight_decay": 0.0, **changes})
 
 
 def network(seed: int = 0) -> torch.nn.Module:

@@ -156,6 +156,17 @@ def test_told_to_stop_then_a_full_disk_then_done_gives_the_calm_runs_weights(kil
     assert_same(calm, stopped)
 
 
+@pytest.mark.slow
+def test_a_model_that_does_not_fit_on_the_disk_is_an_error_and_leaves_nothing(killable):
+    """Starts a process, whose file sizes alone can be limited."""
+    made = killable("model", max_steps=1, checkpoints={"every_steps": 0})
+    assert start(made, preexec_fn=small_files).wait() == 1
+    assert "The model could not be written" in said(made)
+    assert "Traceback" not in said(made)
+    names = sorted(path.name for path in made.output_dir.parent.iterdir())
+    assert names == ["dev.parquet", "model.log", "model.spec.json", "text.parquet", "train.parquet"]
+
+
 def test_a_finished_run_does_nothing_again_unless_it_is_another(killable):
     made = killable("model", max_steps=4)
     first = train_model(made)
