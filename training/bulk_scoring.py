@@ -49,16 +49,18 @@ class Shard:
 
 
 class Work(Protocol):
-    """What is to be scored.
+    """What is to be scored."""
 
-    Attributes:
-        num_items: in each shard.
-        skips_refused: whether an item that the model's template refuses is left without a score, with the reason, and
-            the rest goes on.
-    """
+    @property
+    def num_items(self) -> Sequence[int]:
+        """Of each shard."""
+        ...
 
-    num_items: Sequence[int]
-    skips_refused: bool
+    @property
+    def skips_refused(self) -> bool:
+        """Whether an item that the model's template refuses is left without a score, with the reason, and the rest goes
+        on."""
+        ...
 
     def shards(self, numbers: Sequence[int]) -> Iterator[Shard]:
         """The shards of these numbers, ascending."""

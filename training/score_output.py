@@ -115,7 +115,7 @@ def publish(
     if refused:
         bad_rows = _join_letters(letters_file(output), refused)
     report = FileReport(num_rows, num_responses, dict(sorted(bad_rows.items())), num_truncated, num_tokens)
-    said = {"about": about, "report": asdict(report)}
+    said: dict[str, Any] = {"about": about, "report": asdict(report)}
     scored = (table.filter(table["problem"].is_null()).select(SCHEMA.names) for table in tables)
     with replacing(output) as temporary:
         if output.suffix == ".parquet":
