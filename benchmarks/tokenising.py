@@ -40,7 +40,8 @@ def write_texts(pool: Path, folder: Path, num_pairs: int | None) -> tuple[list[P
     found = {path: pq.read_metadata(path).num_rows for path in sorted(pool.glob("*.parquet"))}
     share = 1.0 if num_pairs is None else min(1.0, num_pairs / sum(found.values()))
     schema = pa.schema([contract_of("pairs").schema.field(name) for name in _TEXT])
-    files, ids = [], {}
+    files: list[Path] = []
+    ids: dict[str, None] = {}
     for path, num_rows in found.items():
         rows = pq.read_table(path, columns=["pair_id", "prompt", "response_a", "response_b"]).to_pylist()
         rows = rows[: round(share * num_rows)]

@@ -211,10 +211,10 @@ def open_encoder(folder: Path, facts: ScorerFacts) -> Callable[[Sequence[Item]],
         raise ConfigError(f"vLLM cannot compute the backbone {facts.backbone}.", todo="use the backend synpref")
     from transformers import AutoTokenizer
 
-    from training.backbones.pretrained import TemplateTokeniser
+    from training.template_tokeniser import template_tokeniser
 
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    return _Encoder(TemplateTokeniser(tokenizer), facts.max_tokens)
+    return _Encoder(template_tokeniser(tokenizer), facts.max_tokens)
 
 
 @dataclass(frozen=True)

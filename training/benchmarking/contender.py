@@ -123,14 +123,16 @@ def work_done(pairs: Workload, config: Any, work: Work) -> dict[str, float]:
 
 def _train_ours(task: Task, pairs: Workload, order: np.ndarray, watch: Any) -> tuple[Any, list[float]]:
     from training.backbones import build_backbone
-    from training.loop import EncodedPair, train
+    from training.loop import train
+    from training.pairs import EncodedPair, ListedPairs
 
     backbone = build_backbone(task.recipe, [], task.seed, None)
     watch.watch(backbone.module.base_model)
     encoded = [
         EncodedPair(pair_id, *rows, 1.0, pair_id) for pair_id, rows in zip(pairs.pair_ids, pairs.rows(), strict=True)
     ]
-    outcome = train(backbone, encoded, [], task.recipe, task.seed, lambda points, step, total: watch.mark())
+    sources = ListedPairs(encoded, backbone.num_tokens), ListedPairs([], backbone.num_tokens)
+    outcome = train(backbone, *sources, task.recipe, task.seed, lambda points, step, total: watch.mark())
     said = {point.step: point.value for point in outcome.curves if point.name == "train/tokens"}
     of_steps = np.array(pairs.shared_lengths())[order].reshape(-1, task.step_pairs).sum(1)
     if list(said.values()) != of_steps.tolist():

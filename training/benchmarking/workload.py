@@ -41,7 +41,8 @@ class Workload:
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Workload:
         """Some pairs, in the order given."""
-        return Workload(*([values[i] for i in indices] for values in (self.pair_ids, *self.parts())))
+        prompt, chosen, rejected = ([values[i] for i in indices] for values in self.parts())
+        return Workload([self.pair_ids[i] for i in indices], prompt, chosen, rejected)
 
     def parts(self) -> tuple[list[NDArray[np.int32]], list[NDArray[np.int32]], list[NDArray[np.int32]]]:
         """Prompts, chosen and rejected responses."""
@@ -70,7 +71,9 @@ class Workload:
         """Write one npz file, whole or not at all."""
         flat = {name: np.concatenate(part) for name, part in zip(_PARTS, self.parts(), strict=True)}
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, lengths=self.lengths(), pair_ids=np.array(self.pair_ids, dtype="U"), **flat)
+            np.savez(
+                file, allow_pickle=False, lengths=self.lengths(), pair_ids=np.array(self.pair_ids, dtype="U"), **flat
+            )
 
     @classmethod
     def load(cls, path: Path) -> Workload:
