@@ -14,8 +14,6 @@ from training.backbones import Backbone
 from training.curves import Point as Point
 from training.engine import Engine, build_engine
 from training.evaluating import evaluate
-from training.evaluating import pair_margins as pair_margins
-from training.evaluating import score_rows as score_rows
 from training.interruption import TrainingInterruptedError
 from training.metering import Meter
 from training.out_of_memory import TokenBudget

@@ -41,8 +41,15 @@ class PackedLayout:
 
     def to(self, device: torch.device) -> PackedLayout:
         """The same layout on another device."""
-        tensors = [value.to(device, non_blocking=True) for value in vars(self).values() if value is not self.groups]
-        return PackedLayout(*tensors, self.groups)
+        return PackedLayout(
+            self.input_ids.to(device, non_blocking=True),
+            self.position_ids.to(device, non_blocking=True),
+            self.prompt_from.to(device, non_blocking=True),
+            self.prompt_to.to(device, non_blocking=True),
+            self.own_from.to(device, non_blocking=True),
+            self.ends.to(device, non_blocking=True),
+            self.groups,
+        )
 
     def windowed(self, window: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """`prompt_from` and `own_from` where a token sees `window` positions, itself included; None for all.
@@ -104,6 +111,9 @@ def pack_rows(rows: Sequence[EncodedRow], *, pad_id: int, width: int | None = No
     return PackedLayout(
         torch.from_numpy(ids)[None],
         torch.from_numpy(positions)[None],
-        *(torch.from_numpy(part) for part in (prompt_from, prompt_to, own_from, ends)),
+        torch.from_numpy(prompt_from),
+        torch.from_numpy(prompt_to),
+        torch.from_numpy(own_from),
+        torch.from_numpy(ends),
         tuple(places),
     )

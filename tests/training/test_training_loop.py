@@ -13,7 +13,8 @@ from training.backbones.scratch import ScratchBackbone
 from training.batching import within_budget
 from training.data import PairText, label_pairs
 from training.engine import LocalEngine
-from training.loop import NonFiniteLossError, Surroundings, learning_rate, pair_margins, train
+from training.evaluating import pair_margins
+from training.loop import NonFiniteLossError, Surroundings, learning_rate, train
 from training.metering import Meter
 from training.out_of_memory import TokenBudget, within_memory
 from training.pairs import EncodedPair, ListedPairs

@@ -142,7 +142,7 @@ def _train_ours(task: Task, pairs: Workload, order: np.ndarray, watch: Any) -> t
 
 def _score_ours(task: Task, pairs: Workload, order: np.ndarray, watch: Any) -> tuple[Any, list[float]]:
     from training.backbones import build_backbone
-    from training.loop import score_rows
+    from training.evaluating import score_rows
 
     backbone = build_backbone(task.recipe, [], task.seed, None)
     watch.watch(backbone.module.base_model)

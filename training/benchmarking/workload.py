@@ -71,9 +71,8 @@ class Workload:
         """Write one npz file, whole or not at all."""
         flat = {name: np.concatenate(part) for name, part in zip(_PARTS, self.parts(), strict=True)}
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file, allow_pickle=False, lengths=self.lengths(), pair_ids=np.array(self.pair_ids, dtype="U"), **flat
-            )
+            ids = np.array(self.pair_ids, dtype="U")
+            np.savez(file, allow_pickle=False, lengths=self.lengths(), pair_ids=ids, **flat)
 
     @classmethod
     def load(cls, path: Path) -> Workload:
