@@ -28,7 +28,7 @@ class PackedLayout:
         own_from: int32[T], first key of the run that ends with the token itself. Padding sees itself alone.
         ends: int64[n], the last token of each row's response, in the rows' order; found from lengths, never by
             comparing with the padding id.
-        bounds: int32[g + 1] on the CPU as a tuple: where groups begin, and where the last one ends.
+        groups: of each its first place, the end of its prompt, and the end of each response.
     """
 
     input_ids: torch.Tensor
@@ -37,7 +37,7 @@ class PackedLayout:
     prompt_to: torch.Tensor
     own_from: torch.Tensor
     ends: torch.Tensor
-    bounds: tuple[int, ...]
+    groups: tuple[tuple[int, ...], ...]
 
     def to(self, device: torch.device) -> PackedLayout:
         """The same layout on another device."""
@@ -74,14 +74,14 @@ def pack_rows(rows: Sequence[EncodedRow], *, pad_id: int, width: int | None = No
     ([2, 4], [0, 0, 2, 3, 3, 5])
     """
     groups = group_rows(rows, max_responses=None)
-    sizes = [len(rows[group[0]].prompt) + sum(len(rows[at].response) for at in group) for group in groups]
-    total = sum(sizes)
-    width = width or total
+    if width is None:
+        width = sum(len(rows[group[0]].prompt) + sum(len(rows[at].response) for at in group) for group in groups)
     ids = np.full(width, pad_id, dtype=np.int64)
     positions = np.zeros(width, dtype=np.int64)
     prompt_from, prompt_to = np.zeros(width, dtype=np.int32), np.zeros(width, dtype=np.int32)
     own_from = np.arange(width, dtype=np.int32)
     ends = np.zeros(len(rows), dtype=np.int64)
+    places: list[tuple[int, ...]] = []
     at = 0
     for group in groups:
         prompt, start = rows[group[0]].prompt, at
@@ -100,6 +100,7 @@ def pack_rows(rows: Sequence[EncodedRow], *, pad_id: int, width: int | None = No
             prompt_from[place], prompt_to[place], own_from[place] = start, split, at
             at += len(response)
             ends[index] = at - 1
+        places.append((start, split, *(int(ends[index]) + 1 for index in group)))
     row_of = [torch.from_numpy(part)[None] for part in (ids, positions)]
     rest = [torch.from_numpy(part) for part in (prompt_from, prompt_to, own_from, ends)]
-    return PackedLayout(*row_of, *rest, bounds=(0, *np.cumsum(sizes).tolist()))
+    return PackedLayout(*row_of, *rest, groups=tuple(places))

@@ -37,7 +37,7 @@ class Backbone(Protocol):
         """What rows cost when they are scored together, for batching."""
 
     def groups(self, rows: Sequence[EncodedRow], max_tokens: int) -> list[list[int]]:
-        """Indices of neighbouring rows that are computed with one prompt, within so many tokens where there are several."""
+        """Indices of neighbouring rows that are computed with one prompt, each within so many tokens."""
 
     def micro_batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
         """Which of several groups of rows, of these costs, are computed together within so many tokens."""

@@ -1,22 +1,18 @@
-"""A decoder of transformers with a scalar head, run on packed layouts: its loading, its checks and its forward pass."""
+"""A decoder of transformers with a scalar head, run on packed layouts."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from assets.errors import ConfigError, SynprefError
 from training import attention
-from training.model_location import ModelLocation
 from training.packed_layout import PackedLayout, pack_rows
 from training.tokenising import EncodedRow
-
-# Kinds of layers that see nothing but what attention shows them; in a recurrent layer one group would leak into the next.
-_KNOWN_LAYERS = {"full_attention", "sliding_attention"}
 
 
 class ScalarHead(nn.Linear):
@@ -50,10 +46,19 @@ class PackedDecoder:
         base = module.base_model
         # Of a model that also sees pictures, the part that reads text.
         self._base = getattr(base, "language_model", base)
-        self._compiled = compiled == "always" or (compiled == "auto" and self.device.type == "cuda")
+        self._compiled = compiles_layers(compiled, self.device.type == "cuda")
         if self._compiled:
             for layer in self._base.layers:
                 layer.compile(dynamic=False)
+
+    def recompute_layers(self, num: int) -> None:
+        """While training, keep only the input of the first `num` layers, and compute them again for their backward."""
+        from torch.utils.checkpoint import checkpoint
+
+        for layer in self._base.layers[:num]:
+            # transformers' own switch, which its models set for all layers at once.
+            layer.gradient_checkpointing = True
+            layer._gradient_checkpointing_func = functools.partial(checkpoint, use_reentrant=False)
 
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """float32[len(rows)]; neighbours with the same prompt share it."""
@@ -75,7 +80,14 @@ class PackedDecoder:
             hidden = self._base(
                 input_ids=layout.input_ids, position_ids=layout.position_ids, use_cache=False, packed=packed
             ).last_hidden_state
-        return self.module.score(hidden[0] if len(layout.ends) == hidden.shape[1] else hidden[0, layout.ends]).flatten()
+        # A model without a last norm of that name hands on all tokens.
+        last = hidden if hidden.shape[1] == len(layout.ends) else hidden[:, layout.ends]
+        return self.module.score(last).flatten()
+
+
+def compiles_layers(compiled: str, on_gpu: bool) -> bool:
+    """Whether the recipe's `compile` means yes."""
+    return compiled == "always" or (compiled == "auto" and on_gpu)
 
 
 def whole_width(num_tokens: int, budget: int) -> int:
@@ -132,120 +144,3 @@ def _sparsely(part: nn.Module, ends: torch.Tensor) -> list[Any]:
         return out.new_zeros(1, width, out.shape[2]).index_copy(1, ends, out)
 
     return [part.register_forward_pre_hook(take), part.register_forward_hook(put_back)]
-
-
-def load_decoder(location: ModelLocation, precision: str, *, new_head: bool) -> tuple[Any, Any]:
-    """A model with a scalar head, and its tokenizer.
-
-    Args:
-        new_head: whether a head may be drawn where the model has none.
-
-    Raises:
-        ConfigError: it is no decoder with one score, asks for code of its own, or has layers that are no attention.
-        SynprefError: weights are missing or not finite.
-    """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedConfig
-
-    extra: dict[str, Any] = {"gguf_file": location.gguf_file} if location.gguf_file else {}
-    if location.revision:
-        extra["revision"] = location.revision
-    _check_description(PreTrainedConfig.get_config_dict(location.name, **extra)[0], location.name)
-    tokenizer = AutoTokenizer.from_pretrained(location.name, trust_remote_code=False, **extra)
-    if not location.gguf_file:
-        extra["use_safetensors"] = True
-    module, found = AutoModelForSequenceClassification.from_pretrained(
-        location.name,
-        num_labels=1,
-        # Loaded so and not cast afterwards: a cast would take the rotary frequencies along.
-        dtype=torch.bfloat16 if precision == "bfloat16_weights" else torch.float32,
-        attn_implementation=attention.register(),
-        trust_remote_code=False,
-        output_loading_info=True,
-        **extra,
-    )
-    _check_module(module, set(found["missing_keys"]), location.name, new_head)
-    module.score.__class__ = ScalarHead
-    if location.gguf_file:
-        # The weights are whole float32 tensors now; what says "quantized" would keep them from being saved.
-        module.hf_quantizer = None
-        module.is_quantized = False
-        if hasattr(module.config, "quantization_config"):
-            del module.config.quantization_config
-    tokenizer.pad_token = pad_token(tokenizer)
-    module.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return module, tokenizer
-
-
-def pad_token(tokenizer: Any) -> str:
-    """The tokenizer's own, or another that no conversation ends with.
-
-    Nothing of ours reads it, but plain transformers takes the last token that is not padding: with Llama-3's
-    end-of-turn token as padding it would score the token before.
-    """
-    reserved = [name for name in ("<|finetune_right_pad_id|>", "<pad>", "<|endoftext|>") if _is_known(tokenizer, name)]
-    last = _last_token(tokenizer)
-    for name in (tokenizer.pad_token, *reserved, tokenizer.unk_token, tokenizer.bos_token):
-        if name is not None and name != last:
-            return name
-    return tokenizer.eos_token
-
-
-def _is_known(tokenizer: Any, token: str) -> bool:
-    return token in tokenizer.get_added_vocab() or token in tokenizer.all_special_tokens
-
-
-def _last_token(tokenizer: Any) -> str | None:
-    if not tokenizer.chat_template:
-        return None
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    ids = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"]
-    return tokenizer.convert_ids_to_tokens(ids[-1])
-
-
-def _check_description(config: dict, where: str) -> None:
-    if "auto_map" in config:
-        raise ConfigError(
-            "The model asks for code of its own to be run (auto_map), which is refused.",
-            where=where,
-            todo="use a model of an architecture that transformers knows",
-        )
-    architecture = (config.get("architectures") or [""])[0]
-    num_labels = len(config.get("id2label") or (0, 1))
-    if architecture.endswith("ForSequenceClassification") and num_labels != 1:
-        raise ConfigError(
-            f"The model is a classifier with {num_labels} logits; a reward model has one.",
-            where=where,
-            todo="use the base model, or a classifier with one logit",
-        )
-
-
-def _check_module(module: Any, missing: set[str], where: str, new_head: bool) -> None:
-    if not isinstance(getattr(module, "score", None), nn.Linear):
-        raise ConfigError(
-            f"{type(module).__name__} is no decoder with a scalar head.", where=where, todo="use another model"
-        )
-    config = module.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ()) - _KNOWN_LAYERS
-    both_ways = getattr(config, "use_bidirectional_attention", None) or not getattr(config, "is_causal", True)
-    if kinds or both_ways or not module._supports_attention_backend:
-        what = (
-            f"layers of kind {sorted(kinds)}" if kinds else "attention that looks ahead" if both_ways else "no common"
-        )
-        raise ConfigError(
-            f"{type(module).__name__} has {what}{'' if kinds or both_ways else ' attention interface'}.",
-            where=where,
-            todo="use a decoder with plain or sliding-window attention, such as Llama, Qwen3 or Gemma 3",
-        )
-    if missing - {"score.weight"} or (missing and not new_head):
-        raise SynprefError(
-            f"The model's weights lack {', '.join(sorted(missing))}.",
-            where=where,
-            todo="score with a trained reward model" if missing == {"score.weight"} else "fetch the model again",
-        )
-    broken = [name for name, weight in module.named_parameters() if not torch.isfinite(weight).all()]
-    if broken:
-        raise SynprefError(
-            f"{len(broken)} of the model's weights hold values that are not finite: {', '.join(broken[:5])}.",
-            where=where,
-            todo="fetch or train the model again",
-        )

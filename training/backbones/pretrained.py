@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import torch
 
 from assets.errors import ConfigError, SynprefError
 from assets.identity import Turn
-from training.backbones.decoder import PackedDecoder, load_decoder
+from training.backbones.decoder import PackedDecoder, compiles_layers
+from training.backbones.loading import describe_decoder, load_decoder
 from training.data import Item
 from training.layout import group_rows, num_tokens
+from training.memory import MemoryPlan, free_memory, plan_memory, size_of
 from training.model_location import ModelLocation, locate_model
 from training.packing import pack
 from training.recipe import TrainingRecipe
@@ -31,8 +34,6 @@ class TemplateTokeniser:
             raise ConfigError(
                 "The model's tokenizer has no chat template.", where=tokenizer.name_or_path, todo="use a chat model"
             )
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
         self.tokenizer = tokenizer
 
     def render(self, turns: Sequence[Turn], *, open_reply: bool) -> str:
@@ -73,20 +74,20 @@ class PretrainedBackbone:
 
     @classmethod
     def create(cls, recipe: TrainingRecipe, seed: int) -> PretrainedBackbone:
-        """The recipe's model, with a new head drawn from the seed."""
+        """The recipe's model, with a new head drawn from the seed.
+
+        Raises:
+            ConfigError: the model or the recipe cannot be used, or a step takes more memory than there is.
+        """
+        location = locate_model(recipe.model, recipe.revision)
+        plan = _plan(recipe, describe_decoder(location))
         torch.manual_seed(seed)
-        module, tokenizer = load_decoder(locate_model(recipe.model, recipe.revision), recipe.precision, new_head=True)
-        config = module.config
+        module, tokenizer = load_decoder(location, recipe.precision, new_head=True)
+        config = module.config.get_text_config()
         if hasattr(config, "attention_dropout"):
             config.attention_dropout = recipe.dropout
-        longest = getattr(config, "max_position_embeddings", recipe.max_tokens)
-        if recipe.max_tokens > longest:
-            raise ConfigError(
-                f"The model reads at most {longest} tokens, the recipe asks for {recipe.max_tokens}.",
-                where="recipe.max_tokens",
-                todo="lower it",
-            )
         decoder = PackedDecoder(module, recipe.precision, recipe.compile, tokenizer.pad_token_id)
+        decoder.recompute_layers(plan.num_checkpointed_layers)
         return cls(decoder, TemplateTokeniser(tokenizer), recipe.max_tokens, recipe.precision)
 
     @classmethod
@@ -96,7 +97,9 @@ class PretrainedBackbone:
         Without the instructions for it, bfloat16 is ten times slower on a CPU than float32.
         """
         computed = "bfloat16_weights" if torch.cuda.is_available() and precision != "float32" else "float32"
-        module, tokenizer = load_decoder(ModelLocation(str(folder)), computed, new_head=False)
+        location = ModelLocation(str(folder))
+        describe_decoder(location)
+        module, tokenizer = load_decoder(location, computed, new_head=False)
         max_tokens = max_tokens or module.config.get_text_config().max_position_embeddings
         decoder = PackedDecoder(module.eval(), computed, "auto", tokenizer.pad_token_id)
         return cls(decoder, TemplateTokeniser(tokenizer), max_tokens, precision)
@@ -128,3 +131,30 @@ class PretrainedBackbone:
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """See `Backbone`."""
         return self._decoder.scores(rows)
+
+
+def _plan(recipe: TrainingRecipe, described: Any) -> MemoryPlan:
+    """Refuse a recipe that cannot be computed, before its model is loaded."""
+    config = described.config.get_text_config()
+    longest = getattr(config, "max_position_embeddings", recipe.max_tokens)
+    if recipe.max_tokens > longest:
+        raise ConfigError(
+            f"The model reads at most {longest} tokens, the recipe asks for {recipe.max_tokens}.",
+            where="recipe.max_tokens",
+            todo="lower it",
+        )
+    on_gpu = torch.cuda.is_available()
+    if on_gpu and recipe.dropout:
+        raise ConfigError(
+            "FlexAttention, which computes on a GPU, has no dropout.", where="recipe.dropout", todo="set it to 0"
+        )
+    # Set by torchrun; processes on one machine share its memory, but not a GPU's.
+    sharing = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return plan_memory(
+        size_of(described, recipe),
+        recipe,
+        free=free_memory(on_gpu) / sharing,
+        on_gpu=on_gpu,
+        compiled=compiles_layers(recipe.compile, on_gpu),
+        world_size=int(os.environ.get("WORLD_SIZE", "1")),
+    )
