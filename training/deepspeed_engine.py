@@ -32,6 +32,7 @@ class DeepSpeedEngine:
             )
         deepspeed = import_deepspeed()
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.can_repeat = False
         self._stage = recipe.zero.stage
         self._max_grad_norm = recipe.max_grad_norm
         self._module = module

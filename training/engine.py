@@ -20,10 +20,13 @@ class Engine(Protocol):
 
     Attributes:
         rank, world_size: this process among those that train together; 0 and 1 alone.
+        can_repeat: whether a step that was broken off can be computed again. Not with several processes, where the
+            others have gone on to a sum that this one would never enter, nor with DeepSpeed at all.
     """
 
     rank: int
     world_size: int
+    can_repeat: bool
 
     def forward(self, function: Callable[..., torch.Tensor], *arguments: Any) -> torch.Tensor:
         """What `function`, which runs the module, returns: engines that spread the weights must see every call."""
@@ -72,6 +75,7 @@ class LocalEngine:
     """
 
     rank, world_size = 0, 1
+    can_repeat = True
 
     def __init__(self, module: torch.nn.Module, recipe: TrainingRecipe, *, with_masters: bool | None = None) -> None:
         self._module = module

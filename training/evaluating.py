@@ -70,7 +70,7 @@ def evaluate(
         int(dev.lengths.max()),
         discard=lambda: None,
         log=log,
-        world_size=engine.world_size,
+        can_repeat=engine.can_repeat,
     )
     bad = np.flatnonzero(~np.isfinite(margins))
     if len(bad):

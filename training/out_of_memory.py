@@ -37,7 +37,7 @@ def within_memory(
     *,
     discard: Callable[[], None],
     log: Callable[[str], None],
-    world_size: int = 1,
+    can_repeat: bool = True,
 ) -> Result:
     """What `compute` returns, called with the budget; where memory runs out the budget is halved, for good.
 
@@ -45,8 +45,7 @@ def within_memory(
         compute: does the work with so many tokens at a time; must be repeatable after `discard`.
         longest: tokens of the longest pair of this work; a pair is computed whole, so the budget stays above.
         discard: forgets what an interrupted call has left.
-        world_size: with several processes nothing is repeated: the others have gone on to a sum that this one
-            would never enter.
+        can_repeat: `Engine.can_repeat`.
 
     Raises:
         SynprefError: it does not fit and cannot be made smaller.
@@ -62,16 +61,16 @@ def within_memory(
         discard()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if budget.tokens <= longest or world_size > 1:
+        if budget.tokens <= longest or not can_repeat:
             raise SynprefError(
                 f"Memory ran out with {budget.tokens} tokens computed at a time, the longest pair having {longest}: "
                 f"{said}.",
-                where="recipe.micro_batch_tokens" if world_size == 1 else f"one of {world_size} processes",
+                where="recipe.micro_batch_tokens",
                 kept="checkpoints written so far",
                 todo="lower recipe.max_tokens, turn on activation checkpointing, or use LoRA, bfloat16_weights or ZeRO"
-                if world_size == 1
+                if can_repeat
                 else "lower recipe.micro_batch_tokens and start again: training goes on from the last checkpoint "
-                "(a step that several processes share cannot be repeated by one of them)",
+                "(with DeepSpeed a step that was broken off cannot be repeated)",
             )
         before = budget.tokens
         budget.tokens = max(before // 2, longest)

@@ -158,6 +158,8 @@ class Scorer:
         """Fill in the scores of some groups. What does not fit in memory is repeated in parts half the size."""
         import torch
 
+        from training.out_of_memory import is_out_of_memory
+
         too_large: list[list[int]] = []
         for batch in self._backbone.micro_batches(lengths, self.batch_tokens):
             at = [position for i in batch for position in groups[i]]
@@ -237,16 +239,6 @@ def refused_by(encode: Callable[[Sequence[Item]], object], items: Sequence[Item]
         except SynprefError as error:
             found[at] = error.what
     return found
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch says that memory, of the GPU or of the CPU, is used up."""
-    import torch
-
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error)
-    return "can't allocate memory" in text or "out of memory" in text.casefold()
 
 
 def read_facts(model_dir: str | Path, max_tokens: int | None = None, revision: str = "") -> ScorerFacts:

@@ -68,7 +68,7 @@ class Stepper:
             max(lengths),
             discard=self.engine.discard_gradients,
             log=self.log,
-            world_size=self.engine.world_size,
+            can_repeat=self.engine.can_repeat,
         )
         values = self._statistics(done)
         # Every process learns here whether any met a value that is not finite, and all stop at the same place.

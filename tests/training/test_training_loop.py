@@ -322,6 +322,7 @@ class SecondOfTwo(LocalEngine):
     """A process whose fellow always sends the same values."""
 
     rank, world_size = 1, 2
+    can_repeat = False
 
     def __init__(self, others: list[float]) -> None:
         super().__init__(torch.nn.Linear(1, 1), TrainingRecipe(backbone="scratch"))
@@ -343,7 +344,7 @@ def test_out_of_memory_on_one_of_several_processes_is_an_error():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(SynprefError, match=r"lower recipe\.micro_batch_tokens and start again"):
-        within_memory(compute, TokenBudget(64), 2, discard=lambda: None, log=print, world_size=2)
+        within_memory(compute, TokenBudget(64), 2, discard=lambda: None, log=print, can_repeat=False)
 
 
 def test_dropout_is_drawn_from_seed_step_and_process():
