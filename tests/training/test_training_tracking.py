@@ -115,7 +115,12 @@ def test_a_locked_database_costs_no_training_and_gets_its_points_when_it_is_free
 
 def test_a_lost_database_leaves_the_points_beside_and_says_so(tmp_path, model):
     """Creates a database of its own, to break it."""
-    spec = MLflowSpec(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="tests", run_name="run")
+    spec = MLflowSpec(
+        tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
+        artifact_location=(tmp_path / "artifacts").as_uri(),
+        experiment="tests",
+        run_name="run",
+    )
     spill, said = tmp_path / "points.jsonl", []
     with tracked(spec, {}, spill=spill, waits=(0.01,), log=said.append) as tracker:
         with sqlite3.connect(tmp_path / "mlflow.db") as database:
