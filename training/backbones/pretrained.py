@@ -86,7 +86,7 @@ class PretrainedBackbone:
         config = module.config.get_text_config()
         if hasattr(config, "attention_dropout"):
             config.attention_dropout = recipe.dropout
-        decoder = PackedDecoder(module, recipe.precision, recipe.compile, tokenizer.pad_token_id)
+        decoder = PackedDecoder(module, recipe.precision, recipe.compile, tokenizer.pad_token_id, _device())
         decoder.recompute_layers(plan.num_checkpointed_layers)
         return cls(decoder, TemplateTokeniser(tokenizer), recipe.max_tokens, recipe.precision)
 
@@ -101,7 +101,7 @@ class PretrainedBackbone:
         describe_decoder(location)
         module, tokenizer = load_decoder(location, computed, new_head=False)
         max_tokens = max_tokens or module.config.get_text_config().max_position_embeddings
-        decoder = PackedDecoder(module.eval(), computed, "auto", tokenizer.pad_token_id)
+        decoder = PackedDecoder(module.eval(), computed, "auto", tokenizer.pad_token_id, _device())
         return cls(decoder, TemplateTokeniser(tokenizer), max_tokens, precision)
 
     def save(self, folder: Path) -> dict:
@@ -131,6 +131,10 @@ class PretrainedBackbone:
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """See `Backbone`."""
         return self._decoder.scores(rows)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _plan(recipe: TrainingRecipe, described: Any) -> MemoryPlan:
