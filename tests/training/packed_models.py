@@ -19,7 +19,7 @@ _SHAPE = {
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "head_dim": 8,
+    "head_dim": 16,
     "max_position_embeddings": 256,
     "num_labels": 1,
     "pad_token_id": 0,
@@ -36,7 +36,7 @@ def make_config(architecture: str, **changes):
     values = {**_SHAPE, **changes}
     if architecture == "gemma3":
         layers = ["sliding_attention", "full_attention"] * values["num_hidden_layers"]
-        values |= {"layer_types": layers[: values["num_hidden_layers"]], "query_pre_attn_scalar": 8}
+        values |= {"layer_types": layers[: values["num_hidden_layers"]], "query_pre_attn_scalar": 16}
         values = {"sliding_window": WINDOW, **values}
     return kind(**values)
 
@@ -51,12 +51,14 @@ def make_model(architecture: str, **changes):
     ).eval()
 
 
-def packed_decoder(architecture: str, compiled: str = "never", **changes) -> PackedDecoder:
+def packed_decoder(
+    architecture: str, *, precision: str = "float32", device: str = "cpu", compiled: str = "never", **changes
+) -> PackedDecoder:
     """The same weights behind our attention."""
     module = make_model(architecture, **changes)
     module.set_attn_implementation(attention.register())
     module.score.__class__ = ScalarHead
-    return PackedDecoder(module, "float32", compiled)
+    return PackedDecoder(module, precision, compiled, device=torch.device(device))
 
 
 def make_groups(*shapes: tuple[int, tuple[int, ...]], seed: int = 0) -> list[list[EncodedRow]]:

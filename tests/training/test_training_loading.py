@@ -166,7 +166,7 @@ def test_what_is_saved_gives_plain_transformers_the_same_scores(save, tmp_path, 
     with torch.inference_mode():
         alone = one_by_one(plain, rows)
         padded = plain(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(ids != pad).int()).logits[:, 0]
-        ours = backbone.scores(rows)
+        ours = backbone.scores(rows).cpu()
     torch.testing.assert_close(ours, alone, atol=1e-5, rtol=0)
     torch.testing.assert_close(padded, alone, atol=1e-5, rtol=0)
 

@@ -130,9 +130,9 @@ def test_sizes_are_read_off_a_model_without_weights():
         empty = AutoModelForSequenceClassification.from_config(make_config("gemma3"))
     real = size_of(make_model("gemma3"), recipe())
     assert size_of(empty, recipe()) == real
-    assert (real.queries, real.keys, real.num_norms, real.norms_heads) == (32, 16, 4, True)
+    assert (real.queries, real.keys, real.num_norms, real.norms_heads) == (64, 32, 4, True)
     some = size_of(empty, recipe(lora=LoraSettings(rank=2, targets=("q_proj",))))
-    assert some.num_trained == 32 + 3 * 2 * (32 + 32)
+    assert some.num_trained == 32 + 3 * 2 * (32 + 64)
 
 
 def test_free_memory_is_that_of_this_machine():

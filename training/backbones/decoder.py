@@ -33,14 +33,18 @@ class ScalarHead(nn.Linear):
 class PackedDecoder:
     """Scores of rows by one forward pass over a packed layout.
 
+    Args:
+        precision, compiled: as the recipe's `precision` and `compile`.
+        pad_id: any valid id.
+
     Attributes:
         module: the model as transformers made it, which trains and is saved.
         budget: width of layouts where layers are compiled for one shape; nothing elsewhere.
     """
 
-    def __init__(self, module: Any, precision: str, compiled: str) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.module = module.to(self.device)
+    def __init__(self, module: Any, precision: str, compiled: str, device: torch.device) -> None:
+        self.device = device
+        self.module = module.to(device)
         self.budget = attention.BLOCK
         self._precision = precision
         config = module.config.get_text_config()
@@ -48,7 +52,7 @@ class PackedDecoder:
         base = module.base_model
         # Of a model that also sees pictures, the part that reads text.
         self._base = getattr(base, "language_model", base)
-        self._compiled = compiles_layers(compiled, self.device.type == "cuda")
+        self._compiled = compiles_layers(compiled, device.type == "cuda")
         if self._compiled:
             for layer in self._base.layers:
                 layer.compile(dynamic=False)

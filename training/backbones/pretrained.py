@@ -52,7 +52,7 @@ class PretrainedBackbone:
         config = module.config.get_text_config()
         if hasattr(config, "attention_dropout"):
             config.attention_dropout = recipe.dropout
-        decoder = PackedDecoder(module, recipe.precision, recipe.compile)
+        decoder = PackedDecoder(module, recipe.precision, recipe.compile, _device())
         decoder.recompute_layers(plan.num_checkpointed_layers)
         return cls(decoder, tokenizer, recipe.max_tokens, recipe.precision)
 
@@ -67,7 +67,7 @@ class PretrainedBackbone:
         describe_decoder(location)
         module, tokenizer = load_decoder(location, computed, new_head=False)
         max_tokens = max_tokens or module.config.get_text_config().max_position_embeddings
-        decoder = PackedDecoder(module.eval(), computed, "auto")
+        decoder = PackedDecoder(module.eval(), computed, "auto", _device())
         return cls(decoder, tokenizer, max_tokens, precision)
 
     def save(self, folder: Path) -> dict:
@@ -102,6 +102,10 @@ class PretrainedBackbone:
     def scores(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
         """See `Backbone`."""
         return self._decoder.scores(rows)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _plan(recipe: TrainingRecipe, described: Any) -> MemoryPlan:
