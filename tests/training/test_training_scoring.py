@@ -349,7 +349,7 @@ def test_scores_that_are_not_finite_stop_with_the_pairs_ids(selected, model, tmp
     folder = tmp_path / "broken"
     shutil.copytree(model, folder)
     weights = load_file(folder / "model.safetensors")
-    weights["score.weight"] = torch.full_like(weights["score.weight"], torch.nan)
+    weights["score.weight"] = torch.full_like(weights["score.weight"], 3e38)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / MANIFEST).unlink()
     spec = selected(40, model_dir=folder, num_processes=num_processes)

@@ -35,7 +35,6 @@ class PackedDecoder:
 
     Args:
         precision, compiled: as the recipe's `precision` and `compile`.
-        pad_id: any valid id.
 
     Attributes:
         module: the model as transformers made it, which trains and is saved.
