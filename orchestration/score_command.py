@@ -127,7 +127,8 @@ def _score(
 
     from assets.workspace import home_folder
     from training.score_file import score_file
-    from training.scoring import load_scorer, read_facts
+    from training.scorer_facts import read_facts
+    from training.scoring import load_scorer
 
     def say(line: str) -> None:
         typer.echo(line, err=True)

@@ -12,7 +12,7 @@ from assets.errors import SynprefError
 
 Result = TypeVar("Result")
 # What torch's allocator on the CPU says; on a GPU there is a class for it.
-_SIGNS = ("DefaultCPUAllocator", "not enough memory", "CUDA out of memory")
+_SIGNS = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory", "CUDA out of memory")
 
 
 @dataclass

@@ -20,7 +20,8 @@ from assets.durable_files import replacing
 from training.bulk_scoring import ScoringJob, Shard, score_all
 from training.pipes import run_spec
 from training.score_shards import ShardFolder, shard_folder
-from training.scoring import load_scorer, read_facts
+from training.scorer_facts import read_facts
+from training.scoring import load_scorer
 from training.specs import ScoreSpec
 from training.stored_texts import StoredTexts, locate, read_ids
 

@@ -21,7 +21,8 @@ from training.response_rows import BadRow, ResponseRow, read_row
 from training.score import shards_beside
 from training.score_output import KEYS, FileReport, letter, letters_file, publish, write_letters, written_report
 from training.score_shards import Say, ShardFolder, shard_folder
-from training.scoring import RewardScorer, ScorerFacts
+from training.scorer_facts import ScorerFacts
+from training.scoring import RewardScorer
 
 SHARD_ROWS = 512
 

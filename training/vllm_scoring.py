@@ -20,7 +20,8 @@ import numpy as np
 
 from assets.errors import ConfigError, SynprefError
 from training.data import Item
-from training.scoring import Progress, ScoreResult, ScorerFacts, by_prompt, nobody, refused_by
+from training.scorer_facts import ScorerFacts
+from training.scoring import Progress, ScoreResult, by_prompt, nobody, refused_by
 from training.tokenising import EncodedRow, encode_items
 
 # Sequences a request carries, and requests at once: enough that vLLM always has a full batch to choose from.
@@ -60,7 +61,7 @@ def pooling_server(facts: ScorerFacts, folder: Path, home: Path) -> Iterator[Add
     """A pooling server on loopback for a model's folder as it was saved, ended with the block.
 
     Args:
-        facts: of the folder, as `training.scoring.read_facts` gives them.
+        facts: of the folder, as `training.scorer_facts.read_facts` gives them.
 
     Raises:
         SynprefError: as `assets.vllm.serving.running_server`.

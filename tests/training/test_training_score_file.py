@@ -21,7 +21,8 @@ from orchestration.cli import app
 from training.response_rows import BadRow, ResponseRow, read_row
 from training.score import shards_beside
 from training.score_output import METADATA_KEY, letters_file
-from training.scoring import load_scorer, read_facts
+from training.scorer_facts import read_facts
+from training.scoring import load_scorer
 
 USER, BOT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}
 HI = (("user", "Hi"),)

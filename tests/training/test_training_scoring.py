@@ -23,7 +23,8 @@ from training.checkpoint import MANIFEST
 from training.data import read_texts
 from training.score import METADATA_KEY, score_pairs, shards_beside
 from training.score_shards import shard_folder
-from training.scoring import Scorer, blocks_by_length, by_prompt, load_scorer, read_facts
+from training.scorer_facts import read_facts
+from training.scoring import Scorer, blocks_by_length, by_prompt, load_scorer
 from training.specs import ScoreSpec
 from training.stored_texts import locate, read_ids
 from training.tokenising import EncodedRow

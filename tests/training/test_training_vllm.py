@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from assets.errors import ConfigError, SynprefError
 from orchestration.cli import app
-from training.scoring import load_scorer, read_facts
+from training.scorer_facts import read_facts
+from training.scoring import load_scorer
 from training.vllm_scoring import Address, VllmScorer, open_encoder, pooling_server
 
 ITEMS = [
