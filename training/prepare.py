@@ -16,7 +16,6 @@ from assets.accounting import StageCounts
 from assets.errors import ContractError, SynprefError
 from training.backbones import Backbone, build_backbone
 from training.data import Item, LabelledPair, label_pairs, read_selection, read_texts, refuse_leakage
-from training.deepspeed_config import weights_split_while_loading
 from training.pairs import EncodedPair, ListedPairs, PairSource
 from training.specs import TrainSpec
 
@@ -81,8 +80,7 @@ def _from_cache(spec: TrainSpec, folder: Path, log: Callable[[str], None]) -> Pr
     from training.token_cache.selection import read_labels
 
     train_labels, dev_labels = read_labels(spec.train_selection), read_labels(spec.dev_selection)
-    with weights_split_while_loading(spec.recipe):
-        backbone = build_backbone(spec.recipe, [], spec.seed, spec.embedding_cache)
+    backbone = build_backbone(spec.recipe, [], spec.seed, spec.embedding_cache)
     assert backbone.cached_tokeniser is not None
     wanted = np.union1d(train_labels.keys, dev_labels.keys)
     pool = cached_tokens(folder, spec.text_files, wanted, backbone.cached_tokeniser, log)

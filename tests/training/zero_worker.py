@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 
 import training  # noqa: F401 (sets how threads wait, before torch is loaded)
 from training.backbones.pretrained import PretrainedBackbone
-from training.deepspeed_config import weights_split_while_loading
 from training.deepspeed_engine import DeepSpeedEngine
 from training.distribution import gather_all, own_packs, process_group
 from training.loss import bradley_terry
@@ -65,8 +64,7 @@ def one_step(engine, backbone, pairs, step: int, poisoned: bool = False) -> tupl
 
 
 def run_stage(recipe: TrainingRecipe, out: Path, name: str) -> dict:
-    with weights_split_while_loading(recipe):
-        backbone = PretrainedBackbone.create(recipe, 5)
+    backbone = PretrainedBackbone.create(recipe, 5)
     held = sum(p.numel() for p in backbone.module.parameters())
     engine = DeepSpeedEngine(backbone.module, recipe)
     pairs = pairs_of(backbone)

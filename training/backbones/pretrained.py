@@ -13,6 +13,7 @@ from assets.errors import ConfigError
 from training.backbones.decoder import PackedDecoder, compiles_layers
 from training.backbones.loading import describe_decoder, load_decoder
 from training.data import Item
+from training.deepspeed_config import weights_split_while_loading
 from training.layout import group_rows, num_tokens
 from training.memory import MemoryPlan, free_memory, plan_memory, size_of
 from training.model_location import ModelLocation, locate_model
@@ -48,7 +49,8 @@ class PretrainedBackbone:
         location = locate_model(recipe.model, recipe.revision)
         plan = _plan(recipe, describe_decoder(location))
         torch.manual_seed(seed)
-        module, tokenizer = load_decoder(location, recipe.precision, new_head=True)
+        with weights_split_while_loading(recipe):
+            module, tokenizer = load_decoder(location, recipe.precision, new_head=True)
         config = module.config.get_text_config()
         if hasattr(config, "attention_dropout"):
             config.attention_dropout = recipe.dropout
