@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,8 +42,12 @@ class PackedLayout:
 
     def to(self, device: torch.device) -> PackedLayout:
         """The same layout on another device."""
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
-        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, torch.Tensor)
+        }
+        return replace(self, **moved)
 
     def windowed(self, window: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """`prompt_from` and `own_from` where a token sees `window` positions, itself included; None for all.
@@ -101,6 +106,12 @@ def pack_rows(rows: Sequence[EncodedRow], *, pad_id: int, width: int | None = No
             at += len(response)
             ends[index] = at - 1
         places.append((start, split, *(int(ends[index]) + 1 for index in group)))
-    row_of = [torch.from_numpy(part)[None] for part in (ids, positions)]
-    rest = [torch.from_numpy(part) for part in (prompt_from, prompt_to, own_from, ends)]
-    return PackedLayout(*row_of, *rest, groups=tuple(places))
+    return PackedLayout(
+        torch.from_numpy(ids)[None],
+        torch.from_numpy(positions)[None],
+        torch.from_numpy(prompt_from),
+        torch.from_numpy(prompt_to),
+        torch.from_numpy(own_from),
+        torch.from_numpy(ends),
+        tuple(places),
+    )
