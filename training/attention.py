@@ -184,8 +184,9 @@ class BlockAttention:
     ) -> torch.Tensor:
         """See `Attend`; there is no dropout."""
         assert not dropout, "FlexAttention has no dropout; the recipe was checked"
-        eager: Any = flex_attention
-        attend = eager if torch.compiler.is_compiling() or not query.is_cuda else _compiled_flex_attention()
+        attend: Any = (
+            flex_attention if torch.compiler.is_compiling() or not query.is_cuda else _compiled_flex_attention()
+        )
         out = attend(
             query,
             key,

@@ -7,7 +7,8 @@ prompt) up to itself. Every mask, for the CPU and for the GPU, is read off these
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,15 +42,12 @@ class PackedLayout:
 
     def to(self, device: torch.device) -> PackedLayout:
         """The same layout on another device."""
-        return PackedLayout(
-            self.input_ids.to(device, non_blocking=True),
-            self.position_ids.to(device, non_blocking=True),
-            self.prompt_from.to(device, non_blocking=True),
-            self.prompt_to.to(device, non_blocking=True),
-            self.own_from.to(device, non_blocking=True),
-            self.ends.to(device, non_blocking=True),
-            self.groups,
-        )
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, torch.Tensor)
+        }
+        return replace(self, **moved)
 
     def windowed(self, window: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """`prompt_from` and `own_from` where a token sees `window` positions, itself included; None for all.
