@@ -1,14 +1,15 @@
 """Training on the real pool by our trainer and by TRL's RewardTrainer: same pairs, tokens, batches, rates and start.
 
-    python -m benchmarks.train_on_pool --data DATA --out FOLDER [--pairs 240 --max-tokens 256]
+    python -m benchmarks.train_on_pool --data DATA --out FOLDER [--pairs 160 --max-tokens 256]
 
 DATA holds `pool/*.parquet` (pairs) and `bench/*.parquet`. Pairs that people labelled are held out by prompt; the rest
 trains, decontaminated against every benchmark that is scored. Both models are scored by our scorer, so that what is
 compared is what training made of the weights. Results go to FOLDER/results.json and to MLflow (FOLDER/mlflow.db: a run
 for each trainer with its curves, and one for the comparison).
 
-The defaults take about a quarter of an hour on two quiet cores. On a GPU: --pairs 1000000 --max-tokens 2048
---batch-pairs 256 --precision bfloat16.
+The defaults are chosen for a quarter of an hour on two quiet cores, of which scoring takes a third. On a GPU: --pairs
+1000000 --max-tokens 2048 --batch-pairs 256 --micro-batch-tokens 65536 --trl-micro-batch 32 --precision bfloat16
+--eval-tokens 2048 --holdout-pairs 5000 --benchmarks llmbar judgebench.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         pa.concat_tables([one.items for one in named]),
         holdout_share=0.25,
         max_holdout=given.holdout_pairs,
-        max_candidates=8 * given.pairs,
+        max_candidates=16 * given.pairs,
         seed=given.seed,
     )
     pairs, fitting = fitting_pairs(split.train, recipe, given.pairs, given.seed)
@@ -224,15 +225,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--data", type=Path, required=True, help="folder with pool/ and bench/")
     made.add_argument("--out", type=Path, required=True)
     made.add_argument("--start", type=Path, help="model folder with a head, in place of SmolLM2-135M and a drawn head")
-    made.add_argument("--pairs", type=int, default=240, help="to train on, at most")
+    made.add_argument("--pairs", type=int, default=160, help="to train on, at most")
     made.add_argument("--max-tokens", type=int, default=256, help="longest row to train on; longer pairs are left out")
     made.add_argument("--eval-tokens", type=int, default=512, help="longest row to score; longer ones are cut, counted")
     made.add_argument("--batch-pairs", type=int, default=16)
-    made.add_argument("--trl-micro-batch", type=int, default=4, help="pairs on the device at a time, with TRL")
+    made.add_argument("--trl-micro-batch", type=int, default=1, help="pairs on the device at a time, with TRL")
     made.add_argument("--micro-batch-tokens", type=int, default=4_096)
     made.add_argument("--learning-rate", type=float, default=2e-5)
     made.add_argument("--precision", choices=["float32", "bfloat16", "bfloat16_weights"], default="float32")
-    made.add_argument("--holdout-pairs", type=int, default=200)
+    made.add_argument("--holdout-pairs", type=int, default=120)
     made.add_argument("--benchmarks", nargs="+", default=["llmbar"], help="names of files in bench/")
     made.add_argument("--seed", type=int, default=0)
     return made
