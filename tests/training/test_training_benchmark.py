@@ -130,6 +130,7 @@ def test_too_few_pairs_are_said(tiny):
         measure(_task(tiny, "ours", steps=99))
 
 
+@pytest.mark.faults
 def test_a_suite_goes_on_where_it_was_stopped(tmp_path, capsys):
     command = ["--suite", "tiny", "--contenders", "ours", "--out", str(tmp_path)]
     assert main([*command, "--minutes", "0"]) == 1

@@ -128,7 +128,7 @@ def small_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_told_to_stop_then_a_full_disk_then_done_gives_the_calm_runs_weights(killable):
     """Three starts of a process."""
     calm, stopped = killable("calm"), killable("stopped")

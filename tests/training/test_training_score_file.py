@@ -331,7 +331,7 @@ def run(model, source, output):
     return subprocess.Popen([*command, "--output", str(output)], stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_killed_command_goes_on_where_it_was(model, tmp_path):
     rows = many(6000)
     rows[3000] = {"prompt": "Hi"}

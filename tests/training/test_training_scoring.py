@@ -276,7 +276,7 @@ def run_score(spec: ScoreSpec, folder) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_processes", [1, 2])
+@pytest.mark.parametrize("num_processes", [1, pytest.param(2, marks=pytest.mark.faults)])
 def test_a_killed_scoring_goes_on_where_it_was(selected, model, tmp_path, num_processes):
     calm = selected(400, shard_pairs=4)
     score_pairs(calm)

@@ -25,7 +25,9 @@ from training.recipe import TrainingRecipe
 STAGES = ("0", "1", "2", "3")
 PROCESSES = (1, 2)
 # Sums over parts and processes are taken in another order, in float32.
-LOSS_TOLERANCE, WEIGHT_TOLERANCE = 1e-5, 1e-5
+LOSS_TOLERANCE = 1e-5
+# Of updates of about 1e-3 each. Where a gradient is near Adam's epsilon, the order of a sum moves single weights more.
+MEAN_WEIGHT_TOLERANCE, WEIGHT_TOLERANCE = 1e-6, 1e-4
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +103,7 @@ def test_losses_norms_and_weights_are_those_of_one_process_without_deepspeed(out
     assert trained.keys() == weights.keys()
     for name, tensor in weights.items():
         torch.testing.assert_close(trained[name], tensor, rtol=0, atol=WEIGHT_TOLERANCE, msg=name)
+        assert (trained[name] - tensor).square().mean().sqrt() < MEAN_WEIGHT_TOLERANCE, name
 
 
 @pytest.mark.parametrize("stage", STAGES)
