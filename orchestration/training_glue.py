@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from assets import plots
 from assets.partition_writer import Manifest
+from assets.reward_models.card import card_facts
 from assets.reward_models.runs import Selection, prepare_training, trained_model, trained_model_row
 from assets.reward_models.training_data import gold_of
 from assets.staleness import current, fingerprint
@@ -46,6 +47,7 @@ def train(
             dev=dev.table,
             inputs=inputs,
             tags={"config": workspace.settings.name, "model": model, "mixture_id": mixture_id or "", "inputs": inputs},
+            card=card_facts(workspace, model, labels.table, mixture_id),
         )
         if not run.finished:
             processes = workspace.settings.models.processes_per_node if recipe.zero else 1

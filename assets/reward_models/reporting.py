@@ -6,12 +6,12 @@ Nothing is computed here that a stage decided; truths that a sample knows are re
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
 from assets.reward_models import attribute_sections, judge_sections, model_sections, stage_sections, truth_sections
+from assets.reward_models.card import git_commit
 from assets.reward_models.measuring import scored_sets
 from assets.reward_models.round_pages import round_pages
 from assets.settings import REPOSITORY
@@ -48,7 +48,7 @@ def gather(workspace: Workspace, finished_at: datetime) -> s.RunSummary:
             seed=settings.seed,
             config=_relative(workspace.config_path),
             mixture_id=mixture["mixture_id"][0].as_py() if len(mixture) else "",
-            git_commit=_git_commit(),
+            git_commit=git_commit(),
             finished_at=finished_at.isoformat(timespec="seconds"),
             simulated=stage_sections.simulated(workspace),
         ),
@@ -75,14 +75,3 @@ def stage_timings(workspace: Workspace) -> dict[str, float]:
 
 def _relative(path: Path) -> str:
     return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else path.name
-
-
-def _git_commit() -> str:
-    """The code's commit, with a plus where files differ from it; empty outside a checkout."""
-
-    def git(*arguments: str) -> str:
-        found = subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False)
-        return found.stdout.strip() if found.returncode == 0 else ""
-
-    commit = git("rev-parse", "--short=12", "HEAD")
-    return commit + "+" * bool(commit and git("status", "--porcelain"))

@@ -23,6 +23,7 @@ from assets.errors import SynprefError
 from assets.partition_writer import Manifest
 from assets.workspace import Workspace
 from training.recipe import TrainingRecipe
+from training.specs import CardFacts
 
 SELECTION = pa.schema([("pair_id", pa.string()), ("chosen", pa.int8()), ("weight", pa.float64())])
 """A selection: which pairs, and which response of each is chosen."""
@@ -105,6 +106,7 @@ def prepare_training(
     dev: pa.Table,
     inputs: str,
     tags: Mapping[str, str],
+    card: CardFacts | None = None,
 ) -> TrainingRun:
     """Write a training run's inputs; the run's folder is named by the fingerprint of what it is made from.
 
@@ -139,6 +141,7 @@ def prepare_training(
         },
         "embedding_cache": str(workspace.home / "embeddings"),
         "token_cache": str(workspace.home / "tokens"),
+        "card": (card or CardFacts()).model_dump(mode="json"),
     }
     write_atomically(run.spec, json.dumps(spec, indent=1))
     return run

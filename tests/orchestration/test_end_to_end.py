@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -76,6 +77,16 @@ def test_planted_faults_are_found(finished_run):
     assert found["unreadable"].found == found["unreadable"].planted
     # A judge errs on a tie now and then and names a side, which nothing downstream can tell from a preference.
     assert found["tie"].found >= 0.9 * found["tie"].planted
+
+
+def test_a_models_card_says_what_it_was_made_from(finished_run):
+    workspace = finished_run.workspace
+    trained = workspace.lake.read("trained_models", model="final-tiny").to_pylist()[0]
+    card = (Path(trained["folder"]) / "README.md").read_text("utf-8")
+    assert trained["mixture_id"] in card
+    assert "simulated" in card
+    provenance = Counter(workspace.lake.read("mixtures", mixture="kept")["provenance"].to_pylist())
+    assert all(name in card and (f"{number:,}" in card or str(number) in card) for name, number in provenance.items())
 
 
 def test_simulated_labellers_say_so(finished_run):
