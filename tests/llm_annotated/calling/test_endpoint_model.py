@@ -393,7 +393,15 @@ def test_an_interrupted_caller_leaves_nothing_on_its_way(server, tmp_path):
     server.control(delay_s=0.2)
     path = tmp_path / "l.sqlite"
     command = [sys.executable, "-m", "tests.llm_annotated.calling.calling_process", server.base_url, str(path), "2000"]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores the interrupt, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
