@@ -125,8 +125,8 @@ def _score(
     import functools
     from dataclasses import replace
 
+    from assets.reward_models.score_file import score_file
     from assets.workspace import home_folder
-    from training.score_file import score_file
     from training.scorer_facts import read_facts
     from training.scoring import load_scorer
 

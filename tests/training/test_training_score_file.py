@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.errors import SynprefError
+from assets.reward_models.response_rows import BadRow, ResponseRow, read_row
 from assets.settings import REPOSITORY
 from orchestration.cli import app
-from training.response_rows import BadRow, ResponseRow, read_row
 from training.score import shards_beside
 from training.score_output import METADATA_KEY, letters_file
 from training.scorer_facts import read_facts

@@ -16,8 +16,8 @@ from assets.durable_files import sha256_of
 from assets.errors import ConfigError, SynprefError
 from assets.raw_pairs.json_lines import RawRow
 from assets.raw_pairs.readers import read_blocks, rows_of
+from assets.reward_models.response_rows import BadRow, ResponseRow, read_row
 from training.bulk_scoring import ScoringJob, Shard, score_all
-from training.response_rows import BadRow, ResponseRow, read_row
 from training.score import shards_beside
 from training.score_output import KEYS, FileReport, letter, letters_file, publish, write_letters, written_report
 from training.score_shards import Say, ShardFolder, shard_folder
